@@ -436,6 +436,14 @@ EXAMPLES = (
         Turn("assistant", "Seven."),
     ),
     _example(
+        "ChatGLM: a history",
+        {"query": "And Bergen?", "response": "Seven.", "history": [["How warm is Oslo?", "Four degrees."]]},
+        _QUESTION,
+        _ANSWER,
+        Turn("user", "And Bergen?"),
+        Turn("assistant", "Seven."),
+    ),
+    _example(
         "instructions with a context",
         {"instruction": "How warm?", "context": "Oslo has 4 C.", "response": "Four degrees.", "category": "closed_qa"},
         Turn("user", "How warm?\nOslo has 4 C."),

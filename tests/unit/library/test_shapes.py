@@ -277,6 +277,69 @@ def test_input_is_the_question_where_there_is_no_other(row, question):
     assert _turns(row) == [Turn("user", question), Turn("assistant", "A")]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"instruction": "Q2", "output": "A2"},
+        {"query": "Q2", "response": "A2"},
+        {"prompt": [{"role": "user", "content": "Q2"}], "completion": "A2"},
+        {"prompt": "Q2", "chosen": "A2", "rejected": "B2"},
+        {"instruction": "Q2", "chosen": "A2", "rejected": "B2"},
+    ],
+)
+@pytest.mark.parametrize(
+    "history",
+    [[["Q", "A"]], '[["Q", "A"]]', _MESSAGES],
+    ids=["pairs", "JSON text", "messages"],
+)
+def test_history_precedes_the_question(row, history):
+    """The pairs or messages under `history` are the turns before a question and its answer."""
+    conversation = _conversations({**row, "history": history})[0]
+
+    assert [turn.content for turn in conversation.turns] == ["Q", "A", "Q2", "A2"]
+    assert "history" not in conversation.metadata
+
+
+@pytest.mark.parametrize("row", [{"instruction": "Q", "output": "A"}, {"query": "Q", "response": "A"}])
+def test_other_history_is_refused_or_metadata(row):
+    """A list that is no history is refused by its key; a text describes the conversation."""
+    expected = "'history' must be a list of messages, or of pairs of a question and its answer"
+    assert _refusal({**row, "history": ["Q", "A"]}) == expected
+    assert _refusal({**row, "history": [["Q", "A", "B"]]}) == expected
+    assert _conversations({**row, "history": "asthma"})[0].metadata == {"history": "asthma"}
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"input": 5}, "input"),
+        ({"input": True}, "input"),
+        ({"input": ["a"]}, "input"),
+        ({"context": {"a": 1}}, "context"),
+    ],
+)
+def test_input_that_is_no_text_is_refused(values, key):
+    """What is part of the question is never left out of it."""
+    row = {"instruction": "Double it.", "output": "10", **values}
+
+    assert _refusal(row) == f"{key!r} must be text, since it is part of the question"
+
+
+@pytest.mark.parametrize("absent", [{}, {"input": None}, {"input": []}, {"context": None}, {"context": ""}])
+def test_input_without_a_value_counts_as_absent(absent):
+    """An instruction without an input is the question."""
+    assert _turns({"instruction": "Q", "output": "A", **absent}) == _PLAIN
+
+
+@pytest.mark.parametrize("system", ["Be brief.", {"parts": [{"text": "Be brief."}]}])
+@pytest.mark.parametrize("key", ["systemInstruction", "system_instruction"])
+def test_system_instruction_of_gemini_is_the_first_turn(key, system):
+    """The system instruction may be text or have parts."""
+    row = {key: system, "contents": [{"role": "user", "parts": [{"text": "Q"}]}]}
+
+    assert [(turn.role, turn.content) for turn in _turns(row)] == [("system", "Be brief."), ("user", "Q")]
+
+
 def test_row_without_a_shape_is_refused_by_its_keys():
     """The error names at most six keys of the row, in 40 characters each, and what is expected, never a value."""
     row = {"k" * 50: 1} | {f"key{number}": "secret" for number in range(12)}

@@ -55,7 +55,7 @@ class TurnListShape(Shape):
     content_keys: ClassVar[Sequence[str]]
 
     def find(self, values: Mapping[str, Any]) -> Sequence[str]:
-        return [key for key in values if key in _LISTS and self.fits(values[key]) and not _is_past(key, values)]
+        return [key for key in values if key in _LISTS and self.fits(values[key]) and not is_past(key, values)]
 
     def fits(self, turns: Any) -> bool:
         """Return whether a value of the row is a list of turns of this shape."""
@@ -82,14 +82,48 @@ def speaker_key_of(turns: Any) -> str | None:
 
 def to_turns(value: Any, role: str, row: ImportRow, *, start: int = 1) -> list[Document]:
     """Return the turns of a value: a text by this role, a message, or a list of messages. Raises InvalidRow."""
-    messages = [{"role": role, "content": value}] if isinstance(value, str) else value
-    messages = [messages] if isinstance(messages, dict) else messages
+    messages = to_messages(value, role)
     if messages == []:
         return []
     for shape in all_shapes():
         if isinstance(shape, TurnListShape) and shape.fits(messages):
             return list(shape.read_turns(messages, row, start))
     raise row.error(f"turn {start}, by the {role}, must be text or a list of messages")
+
+
+def to_messages(value: Any, role: str) -> Any:
+    """Return a text by this role, or a message, as a list of messages; any other value unchanged."""
+    message = {"role": role, "content": value} if isinstance(value, str) else value
+    return [message] if isinstance(message, dict) else message
+
+
+def read_exchange(row: ImportRow, question: Any, answer: Any) -> Document:
+    """Return the conversation of a question and its answer, after the row's history. Raises InvalidRow."""
+    turns = to_turns(take_history(row), "user", row)
+    for role, value in (("user", question), ("assistant", answer)):
+        turns += to_turns(value, role, row, start=len(turns) + 1)
+    return row.to_document(with_system(turns, row), take_tools(row.values))
+
+
+def take_history(row: ImportRow) -> list[Any]:
+    """Remove the turns before the question of a row, and return them as messages.
+
+    They are a list of messages, or of pairs of a question and its answer. Raises InvalidRow for any other list.
+    """
+    history = as_list(row.values.get("history"))
+    if history is None:
+        return []
+    del row.values["history"]
+    if all(map(_is_pair, history)):
+        roles = ("user", "assistant")
+        return [{"role": role, "content": text} for pair in history for role, text in zip(roles, pair, strict=True)]
+    if speaker_key_of(history) is None:
+        raise row.error("'history' must be a list of messages, or of pairs of a question and its answer")
+    return list(history)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
 
 
 @cache
@@ -105,8 +139,8 @@ def all_shapes() -> Sequence[Shape]:
     ]
 
 
-def _is_past(key: str, values: Mapping[str, Any]) -> bool:
-    """Return whether the list under `history` only precedes a question in the row."""
+def is_past(key: str, values: Mapping[str, Any]) -> bool:
+    """Return whether a key is `history` and only precedes a question in the row."""
     return key == "history" and not _QUESTIONS.isdisjoint(values)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backstay.library.imports.import_row import ImportRow
-from backstay.library.imports.shape import Shape, take_tools, to_turns, with_system
+from backstay.library.imports.shape import Shape, read_exchange
 from backstay.library.record import Document
 
 _INPUTS = ("input", "context")
@@ -29,27 +29,16 @@ class AlpacaShape(Shape):
 
 def read_pair(row: ImportRow, output_key: str) -> Document:
     """Return the conversation of an instruction and its output. Raises InvalidRow."""
-    output, question = row.values.pop(output_key), take_question(row)
-    turns = [*to_turns(question, "user", row), *to_turns(output, "assistant", row, start=len(question) + 1)]
-    return row.to_document(with_system(turns, row), take_tools(row.values))
+    output = row.values.pop(output_key)
+    return read_exchange(row, take_question(row), output)
 
 
 def take_question(row: ImportRow) -> list[dict[str, str]]:
-    """Remove the history, the instruction and the input of a row, and return them as messages."""
+    """Remove the instruction and the input of a row, and return them as a message. Raises InvalidRow."""
     values = row.values
     texts = [values.pop("instruction", "")]  # a key with an empty text was removed
-    key = next((key for key in _INPUTS if isinstance(values.get(key), str)), None)
-    texts += [values.pop(key)] if key is not None else []
-    history = values.get("history")
-    is_list_of_pairs = isinstance(history, list) and all(map(_is_pair, history))
-    pairs = values.pop("history") if is_list_of_pairs else []
-    earlier = [
-        {"role": role, "content": text}
-        for pair in pairs
-        for role, text in zip(("user", "assistant"), pair, strict=True)
-    ]
-    return [*earlier, {"role": "user", "content": "\n".join(filter(None, texts))}]
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
+    if (key := next((key for key in _INPUTS if values.get(key) not in (None, [])), None)) is not None:
+        texts.append(values.pop(key))
+        if not isinstance(texts[-1], str):
+            raise row.error(f"{key!r} must be text, since it is part of the question")
+    return [{"role": "user", "content": "\n".join(filter(None, texts))}]

@@ -29,10 +29,19 @@ class GeminiShape(Shape):
     def read(self, row: ImportRow, name: str) -> list[Document]:
         contents = list(enumerate(row.values.pop(name), start=1))
         turns = [turn for number, entry in contents for turn in _read_entry(entry, number, row)]
-        if (key := next((key for key in _SYSTEM_KEYS if isinstance(row.values.get(key), dict)), None)) is not None:
-            turns = [*_read_entry({"role": "system", **row.values.pop(key)}, 1, row, role="system"), *turns]
+        turns = [*_take_system(row), *turns]
         row.values.update(_flat_tools(row.values.get("tools")))
         return [row.to_document(turns, take_tools(row.values))]
+
+
+def _take_system(row: ImportRow) -> list[Document]:
+    """Remove the system instruction, a text or an object with parts, and return its turn; none if there is none."""
+    for key in _SYSTEM_KEYS:
+        if (value := row.values.get(key)) and isinstance(value, str | dict):
+            entry = {"parts": [{"text": value}]} if isinstance(value, str) else value
+            del row.values[key]
+            return list(_read_entry(entry, 1, row, role="system"))
+    return []
 
 
 def _read_entry(entry: Any, number: int, row: ImportRow, *, role: str | None = None) -> Iterator[Document]:

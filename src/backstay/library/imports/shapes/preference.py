@@ -9,7 +9,17 @@ from typing import Any
 
 from backstay.library.id_text import to_id
 from backstay.library.imports.import_row import ImportRow
-from backstay.library.imports.shape import LIST_KEYS, Shape, speaker_key_of, take_tools, to_turns, with_system
+from backstay.library.imports.shape import (
+    LIST_KEYS,
+    Shape,
+    is_past,
+    speaker_key_of,
+    take_history,
+    take_tools,
+    to_messages,
+    to_turns,
+    with_system,
+)
 from backstay.library.imports.shapes.alpaca import take_question
 from backstay.library.imports.speaker import role_of
 from backstay.library.record import Document
@@ -76,7 +86,11 @@ def _take_prompt(row: ImportRow, answers: Mapping[str, Any]) -> Any:
         if key in values and values[key] in lists:
             del values[key]  # a copy of an answer
     keys = [
-        key for key in _PROMPTS if values.get(key) and (isinstance(values[key], str) or speaker_key_of(values[key]))
+        key
+        for key in _PROMPTS
+        if values.get(key)
+        and (isinstance(values[key], str) or speaker_key_of(values[key]))
+        and not is_past(key, values)
     ]
     if all(map(_has_question, lists)):
         keys = [key for key in keys if not isinstance(values[key], str)]
@@ -87,8 +101,10 @@ def _take_prompt(row: ImportRow, answers: Mapping[str, Any]) -> Any:
     if len(keys) > 1:
         raise row.error(f"both {keys[0]!r} and {keys[1]!r} could be the prompt; keep one of them")
     if not keys:
-        return None
-    return take_question(row) if keys == ["instruction"] else _parse_markers(values.pop(keys[0]))
+        return take_history(row) or None
+    prompt = take_question(row) if keys == ["instruction"] else _parse_markers(values.pop(keys[0]))
+    history = take_history(row)
+    return [*history, *to_messages(prompt, "user")] if history else prompt
 
 
 def _has_question(answer: Any) -> bool:

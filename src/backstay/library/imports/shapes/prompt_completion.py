@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backstay.library.imports.import_row import ImportRow, Values, plain_turn
-from backstay.library.imports.shape import Shape, take_tools, to_turns, with_system
+from backstay.library.imports.import_row import ImportRow, Values
+from backstay.library.imports.shape import Shape, read_exchange
 from backstay.library.imports.tools import as_list, read_tool_calls
 from backstay.library.record import Document
 
@@ -38,13 +38,10 @@ class PromptCompletionShape(Shape):
     def read(self, row: ImportRow, name: str) -> list[Document]:
         first, _, second = name.partition(" and ")
         calls = _calls_of(row.values) if second == _CALLS[1] else None
-        turns = to_turns(row.values.pop(first), "user", row)
-        answer = row.values.pop(second)
+        question, answer = row.values.pop(first), row.values.pop(second)
         if calls is not None:
-            turns.append({**plain_turn("assistant", ""), "metadata": {"tool_calls": calls}})
-        else:
-            turns += to_turns(answer, "assistant", row, start=len(turns) + 1)
-        return [row.to_document(with_system(turns, row), take_tools(row.values))]
+            answer = {"role": "assistant", "content": None, "tool_calls": calls}
+        return [read_exchange(row, question, answer)]
 
 
 def _has_input_and_output(values: Mapping[str, Any]) -> bool:
