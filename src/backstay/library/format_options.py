@@ -78,7 +78,7 @@ def _with_inline_reasoning(turn: "Turn") -> "Turn":
     parts = _without_types(turn.current_parts, _THINKING)
     if parts:
         parts.insert(0, {"type": "text", "text": thought})
-    return replace(turn, content=thought + turn.content, reasoning=None, parts=parts or None)
+    return replace(turn, content=thought + turn.content, reasoning=None, parts=parts or turn.outdated_parts)
 
 
 def _without_reasoning(turn: "Turn") -> "Turn":

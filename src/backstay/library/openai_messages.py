@@ -63,14 +63,13 @@ def _to_message(turn: Turn, *, metadata: bool) -> dict[str, Any]:
 
 
 def id_and_metadata(turn: Turn) -> dict[str, Any]:
-    """Return the id and the metadata of a turn, without its weight, which is part of the message."""
-    described = {} if turn.id is None else {"id": turn.id}
-    if not turn.metadata:
-        return described
+    """Return the id and the metadata of a turn, with outdated parts but without its weight, which the message has."""
+    metadata = dict(turn.metadata or {})
     if weight(turn) is not None:
-        rest = {name: value for name, value in turn.metadata.items() if name != "weight"}
-        return {**described, "metadata": rest} if rest else described
-    return {**described, "metadata": turn.metadata}
+        del metadata["weight"]
+    if outdated := turn.outdated_parts:
+        metadata["parts"] = outdated
+    return ({} if turn.id is None else {"id": turn.id}) | ({"metadata": metadata} if metadata else {})
 
 
 def _content(turn: Turn) -> str | Sequence[Any]:

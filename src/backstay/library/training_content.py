@@ -46,7 +46,7 @@ def text_only(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, i
     if not counts:
         return conversation, counts
     turns = [
-        turn if turn.is_plain else Turn(turn.role, turn.content, id=turn.id, metadata=turn.metadata)
+        turn if turn.is_plain else _with_text_only(turn)
         for turn in conversation.turns
         if turn.is_plain or turn.content.strip()
     ]
@@ -54,6 +54,10 @@ def text_only(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, i
     if without_text := len(conversation.turns) - len(turns):
         left_out[Loss.NO_TEXT] = without_text
     return replace(conversation, turns=turns, tools=()), left_out
+
+
+def _with_text_only(turn: Turn) -> Turn:
+    return Turn(turn.role, turn.content, id=turn.id, metadata=turn.metadata, parts=turn.outdated_parts)
 
 
 def is_misplaced(turn: Turn) -> bool:

@@ -105,6 +105,11 @@ class Turn:
         """The parts, if `content` is still their text; None if it was edited since."""
         return self.parts if self.parts and text_of_parts(self.parts) == self.content else None
 
+    @property
+    def outdated_parts(self) -> Sequence[Any] | None:
+        """The parts, if `content` was edited since; None if it is their text. Exports write them as metadata only."""
+        return None if not self.parts or self.current_parts else self.parts
+
     def stored_metadata(self) -> dict[str, Any]:
         """Return the metadata to store, which includes the other fields that are set."""
         metadata = dict(self.metadata or {})

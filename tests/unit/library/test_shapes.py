@@ -646,6 +646,33 @@ def test_parts_without_content_are_the_content():
     assert _turns({"messages": [{"role": "user", "parts": parts}]}) == [Turn("user", "Q", parts=parts)]
 
 
+_PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "parts", "expected"),
+    [
+        ("Look", [_PICTURE], [{"type": "text", "text": "Look"}, _PICTURE]),
+        ("Look", [_PICTURE, "Look"], [_PICTURE, "Look"]),
+        ("", ["Look", _PICTURE], ["Look", _PICTURE]),
+        ([], ["Look", _PICTURE], ["Look", _PICTURE]),
+        (["Look", _PICTURE], ["Look", _PICTURE], ["Look", _PICTURE]),
+    ],
+)
+def test_parts_next_to_content_are_one_content(content, parts, expected):
+    """Parts without text follow the text of the message, so that exports write both."""
+    (turn,) = _turns({"messages": [{"role": "user", "content": content, "parts": parts}]})
+
+    assert (turn.content, turn.current_parts) == ("Look", expected)
+
+
+def test_parts_with_another_text_than_the_content_are_refused():
+    """A message with two texts is refused, since an export would write one."""
+    message = {"role": "user", "content": "Look", "parts": ["See", _PICTURE]}
+
+    assert _refusal([message]) == "the content of turn 1 is not the text of its 'parts'; keep one of them"
+
+
 def test_json_text_that_is_too_deep_stays_text():
     """JSON text of messages that is nested too deeply to be stored is not parsed, in a row with other turns."""
     text = '[{"role": "user", "content": ' + "[" * 500 + "]" * 500 + "}]"

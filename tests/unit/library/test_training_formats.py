@@ -495,6 +495,21 @@ def test_what_describes_a_conversation_is_named_if_it_is_left_out():
     assert (row["id"], row["topic"], row["metadata"]) == ("c1", "rain", {"k": 1})
 
 
+@pytest.mark.parametrize("name", ["messages", "sharegpt", "anthropic", "chatml", "alpaca", "csv"])
+def test_outdated_parts_are_metadata_of_their_turn(name):
+    """Parts that are not written since the text was edited are named, and metadata has them where it is written."""
+    parts = [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+    edited = Conversation([Turn("user", "Look there", parts=parts), Turn("assistant", "I see.", reasoning="Hm.")])
+    form = load_format(name)(FormatOptions(reasoning=ReasoningMode.INLINE))
+
+    prepared = form.prepare(edited)
+
+    assert (prepared.losses, list(form.omitted_fields(prepared.conversation))) == ({}, ["turn metadata"])
+    if name == "messages":
+        (written, _) = _row(name, edited, metadata=True)["messages"]
+        assert written == {"role": "user", "content": "Look there", "metadata": {"parts": parts}}
+
+
 def test_fields_on_a_turn_of_another_role_are_a_loss_of_formats_by_role():
     """Reasoning of a user has no place in Anthropic's shape; messages have it."""
     conversation = Conversation([Turn("user", "x", reasoning="Hm.")])

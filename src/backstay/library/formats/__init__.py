@@ -113,7 +113,7 @@ class Format(ABC):
     def omitted_fields(self, conversation: "Conversation") -> Collection[str]:
         """Return the descriptive fields of a prepared conversation that are left out. They are not a loss."""
         omitted = [name for name in self._unwritten_fields if getattr(conversation, name)]
-        described = [turn for turn in conversation.turns if turn.id or turn.metadata]
+        described = [turn for turn in conversation.turns if turn.id or turn.metadata or turn.parts]
         if described and TURN_IDS not in self.written_fields and any(turn.id for turn in described):
             omitted.append(TURN_IDS)
         if described and TURN_METADATA not in self.written_fields and any(map(self._is_described, described)):
@@ -125,7 +125,7 @@ class Format(ABC):
         return [name for name in DESCRIPTIVE_FIELDS if name not in self.written_fields]
 
     def _is_described(self, turn: "Turn") -> bool:
-        return bool(turn.metadata and turn.metadata.keys() - self.training_keys(turn))
+        return bool(turn.outdated_parts or (turn.metadata and turn.metadata.keys() - self.training_keys(turn)))
 
     def training_keys(self, turn: "Turn") -> Collection[str]:
         """Return the keys of a turn's metadata that are training data, and so are written or a loss."""

@@ -12,6 +12,7 @@ from backstay.library.thought import THOUGHT_STARTS, split_thought
 from backstay.library.turn import text_of_parts
 
 _REASONING = ("reasoning", "reasoning_content", "thinking")
+_EMPTY: tuple[object, ...] = (None, "", [])
 _IN_PLACE_OF_CONTENT = {"refusal": str, "audio": dict}
 
 
@@ -32,11 +33,13 @@ def read_message(
     content_key = next((key for key in content_keys if key in values), None)
     value = values.pop(content_key) if content_key is not None else None
     fields = take_fields(values)
-    content, parts = read_content(fields.get("parts") if content_key is None else value, number, row)
+    content, parts = read_content(fields.get("parts") if value in _EMPTY else value, number, row)
     if parts is not None:
         if fields.setdefault("parts", parts) != parts and content_key is not None:
             raise row.error(f"turn {number} has two lists of parts; keep one of {content_key!r} and 'parts'")
         fields["parts"] = parts
+    elif content and "parts" in fields:
+        fields["parts"] = _with_text(fields["parts"], content, number, row)
     if role == "assistant" and not content and "parts" not in fields and (parts := _take_parts(values)):
         content, fields["parts"] = text_of_parts(parts), parts
     if is_caller(speaker) and "tool_calls" not in fields and (calls := read_calls_text(content)) is not None:
@@ -82,6 +85,14 @@ def read_content(value: Any, number: int, row: ImportRow) -> tuple[str, list[Any
     if not _are_parts(parts):
         raise row.error(f"the content of turn {number} has a part that is neither text nor an object with a 'type'")
     return text_of_parts(parts), parts or None
+
+
+def _with_text(parts: list[Any], content: str, number: int, row: ImportRow) -> list[Any]:
+    """Return the parts that are next to a text, with that text as the first one if they have none."""
+    text = text_of_parts(parts)
+    if text and text != content:
+        raise row.error(f"the content of turn {number} is not the text of its 'parts'; keep one of them")
+    return parts if text else [{"type": "text", "text": content}, *parts]
 
 
 def _are_parts(value: Any) -> bool:
