@@ -614,6 +614,26 @@ async def test_ids_that_pandas_made_floats_are_whole_numbers(backstay, tmp_path)
     assert {entry for entry in ids if len(entry) < 4} == {"7", "7.0"}  # a cell of CSV is text
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.jsonl", json.dumps({"ID": "c1", "Topic": "tea", "messages": _MESSAGES})),
+        ("in.tsv", "ID \tTopic\tMessages\nc1\ttea\t" + '"{}"'.format(json.dumps(_MESSAGES).replace('"', '""'))),
+        ("in.csv", "ID;TOPIC;Question;Answer\nc1;tea;Hello;Hi\n"),
+    ],
+)
+async def test_columns_are_found_in_any_case(backstay, tmp_path, name, content):
+    """A file whose columns are written in another case has ids, so importing it again stores nothing twice."""
+    (tmp_path / name).write_text(content)
+
+    await backstay.conversations.import_file(tmp_path / name)
+    again = await backstay.conversations.import_file(tmp_path / name)
+
+    assert (again.imported, again.identical) == (0, 1)
+    stored = await _only(backstay)
+    assert (stored.id, stored.topic, [turn.content for turn in stored.turns]) == ("c1", "tea", ["Hello", "Hi"])
+
+
 async def test_fields_of_turns_are_stored_in_the_metadata_of_any_table(tmp_path):
     """The name and the calls of a message are fields again, even where the user's table has columns of their names."""
     call = ToolCall("c1", "weather", "{}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backstay.errors import UnknownColumn
+from backstay.readers.column_names import find_column
 from backstay.remedy import Remedy
 
 _MAX_LISTED_COLUMNS = 20
@@ -28,9 +29,9 @@ class ColumnMapping:
         """Return the mapping to the names as these columns have them. Names without a column stay as they are."""
         names = tuple(columns)
         return ColumnMapping(
-            _find(self.id or "id", names) or self.id,
-            _find(self.topic or "topic", names) or self.topic,
-            _find(self.persona or "persona", names) or self.persona,
+            find_column(self.id or "id", names) or self.id,
+            find_column(self.topic or "topic", names) or self.topic,
+            find_column(self.persona or "persona", names) or self.persona,
         )
 
 
@@ -49,11 +50,3 @@ def check_columns(resolved: ColumnMapping, columns: Sequence[str], where: str) -
             path=where,
             **({} if only is None else {"column_name": only}),
         )
-
-
-def _find(name: str, columns: tuple[str, ...]) -> str | None:
-    if name in columns:
-        return name
-    wanted = name.strip().casefold()
-    similar = [column for column in columns if column.strip().casefold() == wanted]
-    return similar[0] if len(similar) == 1 else None

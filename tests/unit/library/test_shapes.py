@@ -366,6 +366,34 @@ def test_row_with_a_key_of_a_shape_is_refused_with_that_shape(row, expected):
     assert _refusal(row).endswith(f"; expected {expected}")
 
 
+@pytest.mark.parametrize(
+    ("row", "id_", "topic"),
+    [
+        ({"ID": "c1", " Topic ": "tea", "messages": _MESSAGES}, "c1", "tea"),
+        ({"Id": 7, "TOPIC": "tea", "Question": "Q", "Answer": "A"}, "7", "tea"),
+        ({"Instruction": "Q", "input": "", "Output": "A"}, None, None),
+        ({"Messages": json.dumps(_MESSAGES)}, None, None),
+    ],
+)
+def test_keys_are_found_without_regard_to_case(row, id_, topic):
+    """The id, the topic and, in a row that has no shape otherwise, the keys of shapes may be written in any case."""
+    (only,) = _conversations(row)
+
+    assert (list(only.turns), only.id, only.topic, only.metadata) == (_PLAIN, id_, topic, {})
+
+
+@pytest.mark.parametrize(
+    ("others", "id_"),
+    [({"id": "a", "ID": "b"}, "a"), ({"Id": "a", "ID": "b"}, None), ({"Output": "x", "Prompt": "y"}, None)],
+)
+def test_keys_in_another_case_stay_metadata(others, id_):
+    """A key in another case is no name of a column if another one has it too, or if the row has its shape anyway."""
+    (only,) = _conversations({"messages": _MESSAGES, **others})
+
+    assert only.id == id_
+    assert only.metadata == {key: value for key, value in others.items() if key != "id"}
+
+
 def test_single_message_is_no_conversation():
     """A row that is one message is refused with what a row must be."""
     assert _refusal(_MESSAGES[0]) == "a single message; a row must be a whole conversation, with a list of its messages"

@@ -1,7 +1,7 @@
 """The base of all shapes of imported rows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -33,6 +33,8 @@ class Shape(ABC):
     """What a row of this shape has, for the error about a row of no known shape."""
     keys: ClassVar[Sequence[str]]
     """Keys of rows. A row with none of them does not have this shape."""
+    more_keys: ClassVar[Collection[str]] = ()
+    """Other keys that it reads."""
     rank: ClassVar[int]
     """If a row matches several shapes, the one with the lowest rank is read; two of the same rank are refused."""
 

@@ -1,21 +1,23 @@
 """The shapes of imported rows. Each module here is one shape, recognized by the keys of a row."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
+from typing import Any
 
 from backstay.library.canonical_json import is_same_json
 from backstay.library.imports.import_row import ImportRow, Values
 from backstay.library.imports.shape import LIST_KEYS, Shape, all_shapes, parse_lists, speaker_key_of
 from backstay.library.record import TURNS, Document
+from backstay.readers.column_names import find_column, quoted_names
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
 
-_MAX_NAMED_KEYS = 6
-_MAX_KEY_CHARACTERS = 40
 _MOST_COMMON = "a list of messages, or texts such as prompt and completion"
 _NEXT_TO_TURNS = ("system", "system_prompt", "tools", "functions")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_COLUMNS = frozenset(("id", "topic", "persona"))
 _ABSENT: tuple[object, ...] = (None, "", [])
 
 
@@ -28,10 +30,13 @@ def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = Fals
         InvalidRow: it has no known shape, more than one, or a turn that cannot be read; the message names the line and
             the turn, never the text.
     """
-    source = ImportRow(row.line, dict(row.values), errors, split_reasoning)
-    parse_lists(source.values)
+    source = ImportRow(row.line, _rename(row.values, _COLUMNS), errors, split_reasoning)
     _take_uuid(source.values)
-    shape, name = _choose(source)
+    found = _find_shapes(source.values)
+    if not found:
+        source = replace(source, values=_rename(source.values, _names_of_shapes()))
+        found = _find_shapes(source.values)
+    shape, name = _choose(source, found)
     return shape.read(source, name)
 
 
@@ -42,12 +47,28 @@ def _take_uuid(values: Values) -> None:
         values["id"] = values.pop("uuid")
 
 
-def _choose(row: ImportRow) -> tuple[Shape, str]:
-    """Return the shape of a row, and the name of what it reads."""
-    values = row.values
-    found = [
+def _rename(values: Mapping[str, Any], names: frozenset[str]) -> Values:
+    """Return the values with the keys that have one of the names without regard to case and space under that name."""
+    found = _find_names(tuple(values), names)
+    return {found.get(key, key): value for key, value in values.items()}
+
+
+@lru_cache  # the rows of a file mostly have the same keys
+def _find_names(keys: Collection[str], names: frozenset[str]) -> Mapping[str, str]:
+    return {key: name for name in names if (key := find_column(name, keys)) is not None}
+
+
+def _find_shapes(values: Values) -> Sequence[tuple[Shape, str]]:
+    """Return the shapes that a row may have, each with the name of what it reads."""
+    parse_lists(values)
+    return [
         (shape, name) for shape in _candidates(_keys_of_shapes().intersection(values)) for name in shape.find(values)
     ]
+
+
+def _choose(row: ImportRow, found: Sequence[tuple[Shape, str]]) -> tuple[Shape, str]:
+    """Return one of the shapes that were found for a row."""
+    values = row.values
     if not found:
         return _without_turns(row)
     rank = min(shape.rank for shape, _ in found)
@@ -60,7 +81,7 @@ def _choose(row: ImportRow) -> tuple[Shape, str]:
     return chosen
 
 
-@lru_cache  # the rows of a file mostly have the same keys
+@lru_cache
 def _candidates(keys: frozenset[str]) -> Sequence[Shape]:
     """Return the shapes that a row with these keys may have."""
     return [shape for shape in all_shapes() if not keys.isdisjoint(shape.keys)]
@@ -82,9 +103,7 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
         raise row.error("a single message; a row must be a whole conversation, with a list of its messages")
     if not row.values:
         raise row.error("an empty object")
-    keys = [repr(key[:_MAX_KEY_CHARACTERS]) for key in row.values]
-    named = ", ".join(keys[:_MAX_NAMED_KEYS]) + (", …" if len(keys) > _MAX_NAMED_KEYS else "")
-    raise row.error(f"no conversation in the keys {named}; expected {_expected(row.values)}")
+    raise row.error(f"no conversation in the keys {quoted_names(row.values)}; expected {_expected(row.values)}")
 
 
 def _expected(values: Values) -> str:
@@ -102,3 +121,8 @@ def keys_of_rows() -> frozenset[str]:
 @cache
 def _keys_of_shapes() -> frozenset[str]:
     return frozenset((*_NEXT_TO_TURNS, *(key for shape in all_shapes() for key in shape.keys)))
+
+
+@cache
+def _names_of_shapes() -> frozenset[str]:
+    return _keys_of_shapes().union(*(shape.more_keys for shape in all_shapes()))

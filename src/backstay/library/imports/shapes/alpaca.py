@@ -16,6 +16,7 @@ class AlpacaShape(Shape):
 
     label = "instruction and output (Alpaca)"
     keys = ("instruction",)
+    more_keys = (*_INPUTS, *_OUTPUTS)
     rank = 3
 
     def find(self, values: Mapping[str, Any]) -> Sequence[str]:

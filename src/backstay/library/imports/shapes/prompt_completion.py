@@ -26,6 +26,7 @@ class PromptCompletionShape(Shape):
 
     label = "prompt and completion (or question and answer)"
     keys = ("prompt", "question", "query", "problem", _INPUT)
+    more_keys = (*(answer for _, answer in (*_PAIRS, _CALLS)), _OUTPUT)
     rank = 3
 
     def find(self, values: Mapping[str, Any]) -> Sequence[str]:
