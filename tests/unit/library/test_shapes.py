@@ -528,6 +528,22 @@ def test_other_tool_calls_stay_metadata(calls):
     assert (turn.tool_calls, turn.metadata) == ((), {"tool_calls": calls})
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"turns": [{"role": "assistant", "tool_calls": [{"name": "f", "arguments": {"x": NUMBER}}]}]}',
+        '{"turns": [{"role": "assistant", "content": [{"type": "tool_use", "name": "f", "input": {"x": NUMBER}}]}]}',
+        '{"query": "Q", "answers": [{"name": "f", "arguments": {"x": NUMBER}}]}',
+    ],
+)
+def test_arguments_with_a_number_that_json_lacks_are_refused(row, number):
+    """JSON text in a table, and Parquet, may have numbers that cannot be written into a call."""
+    values = json.loads(row.replace("NUMBER", number))
+
+    assert _refusal(values) == "a tool call, or its result, has NaN or Infinity, which JSON does not have"
+
+
 @pytest.mark.parametrize(
     "value",
     [

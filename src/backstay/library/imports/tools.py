@@ -16,6 +16,10 @@ _ARGUMENTS = ("arguments", "args", "parameters", "input")
 _TAGGED = re.compile(r"\s*<tool_call>(.*?)</tool_call>\s*", re.DOTALL)
 
 
+class NotFinite(ValueError):
+    """A value for a text has NaN or Infinity, which JSON does not have."""
+
+
 def read_tool_calls(value: Any) -> list[dict[str, Any]] | None:
     """Return a list of tool calls, each like `ToolCall.to_dict`; None if an entry is not a tool call."""
     calls = [read_tool_call(entry) for entry in as_list(value) or ()]
@@ -70,8 +74,13 @@ def read_calls_text(text: str) -> list[dict[str, Any]] | None:
 
 
 def to_arguments(value: Any) -> str:
-    """Return the arguments of a call as text: text unchanged, any other value as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """Return the arguments of a call as text: text unchanged, any other value as JSON. Raises NotFinite."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise NotFinite from error
 
 
 def read_tools(value: Any) -> list[dict[str, Any]] | None:

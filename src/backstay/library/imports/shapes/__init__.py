@@ -9,6 +9,7 @@ from typing import Any
 from backstay.library.canonical_json import is_same_json
 from backstay.library.imports.import_row import ImportRow, Values
 from backstay.library.imports.shape import LIST_KEYS, Shape, all_shapes, parse_lists, speaker_key_of
+from backstay.library.imports.tools import NotFinite
 from backstay.library.record import TURNS, Document
 from backstay.readers.column_names import find_column, quoted_names
 from backstay.readers.input_errors import InputErrors
@@ -32,6 +33,13 @@ def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = Fals
     """
     source = ImportRow(row.line, _rename(row.values, _COLUMNS), errors, split_reasoning)
     _take_uuid(source.values)
+    try:
+        return _read(source)
+    except NotFinite:
+        raise source.error("a tool call, or its result, has NaN or Infinity, which JSON does not have") from None
+
+
+def _read(source: ImportRow) -> Sequence[Document]:
     found = _find_shapes(source.values)
     if not found:
         source = replace(source, values=_rename(source.values, _names_of_shapes()))
