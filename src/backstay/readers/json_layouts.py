@@ -6,6 +6,7 @@ from io import BytesIO
 import orjson
 
 from backstay.errors import InputError
+from backstay.readers.column_names import quoted_names
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import InputText
 from backstay.readers.json_array import read_json_array
@@ -125,6 +126,10 @@ def _read_wrapped(text: InputText, key: str) -> Iterator[InputRow]:
     for name, value in member.others.items():  # one beyond the text in which the rows were looked for
         if isinstance(value, list) and value and isinstance(value[0], dict):
             raise text.errors.unreadable(f"both {key[:40]!r} and {name[:40]!r} are lists of objects; keep one of them")
+    if member.others:
+        text.note(
+            f"the rows are under {key[:40]!r}; other keys of the object are ignored: {quoted_names(member.others)}"
+        )
 
 
 def _read_sequence(text: InputText) -> Iterator[InputRow]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backstay.errors import InputUnreadable, InvalidRow
 from backstay.readers import InputRow, read_rows
 from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_notes import InputNotes
 from backstay.readers.input_text import InputText
 from backstay.readers.json_layouts import read_json
 from backstay.readers.json_wrapper import find_wrapped_rows
@@ -181,6 +182,19 @@ def test_a_large_single_row_is_read(read_file):
     item = {"topic": "x" * 3_000_000, "turns": [{"role": "user", "content": "y"}]}
 
     assert [row.values for row in read_file("a.json", orjson.dumps(item, option=orjson.OPT_INDENT_2))] == [item]
+
+
+def test_keys_around_the_rows_are_noted(tmp_path):
+    """What an object holds in addition to its list of rows is named, since no row gets it."""
+    (tmp_path / "a.json").write_bytes(b'{"license": "mit", "data": [{"topic": "a"}], "n": 1}')
+    notes = []
+
+    rows = list(read_rows(tmp_path / "a.json", notes=InputNotes(notes.append)))
+
+    assert [row.values for row in rows] == [{"topic": "a"}]
+    assert notes == [
+        f"{tmp_path / 'a.json'}: the rows are under 'data'; other keys of the object are ignored: 'license', 'n'."
+    ]
 
 
 @pytest.mark.parametrize("options", [None, orjson.OPT_INDENT_2])
