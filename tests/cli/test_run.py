@@ -314,7 +314,7 @@ def test_what_is_noticed_about_an_input_is_said_once(within, backstay):
         assert ended.err.count("topics.csv: columns are separated by semicolons.\n") == 1
         assert ended.err.count("topics.csv: an empty column at the end is ignored.\n") == 1
         assert "separated" not in ended.out
-    (backstay.folder / "chats.csv").write_text("prompt;completion\nTea?;Tea.\n")
+    (backstay.folder / "chats.csv").write_text("id;prompt;completion\n1;Tea?;Tea.\n")
     run = within("run", "topics.csv", "--model", "scripted", "--json").json
     imported = within("conversations", "import", "chats.csv", "--json").json
     assert run["notes"][0] == "topics.csv: columns are separated by semicolons."

@@ -468,7 +468,7 @@ def test_the_expanded_content_of_an_upload_is_limited(narrow_server, compress):
 
 async def test_responses_have_what_was_noticed_about_a_file(api):
     """The response to an import and to an upload, and to its repetition, has a note for each fact, said once."""
-    chats = {"file": ("c.csv", "prompt;completion\nTea?;Tea.\n".encode("utf-16"))}
+    chats = {"file": ("c.csv", "id;prompt;completion\n1;Tea?;Tea.\n".encode("utf-16"))}
     topics = {"file": ("t.csv", b"topic|tone\nTea|warm\n")}
     form = {"jobId": "job", "processor": "scripted", "start": "false"}
     headers = {"Idempotency-Key": "k"}
@@ -483,7 +483,7 @@ async def test_responses_have_what_was_noticed_about_a_file(api):
     ]
     assert imports[1].json() == imports[0].json()
     assert created.json()["notes"] == ["upload: columns are separated by pipes."]
-    assert plain.json()["notes"] == []
+    assert plain.json()["notes"] == ["upload: 1 row has no id, so importing it again stores it again."]
 
 
 async def test_compressed_conversations_are_imported(api):

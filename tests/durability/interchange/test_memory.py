@@ -9,7 +9,7 @@ from support.harness.sampling import FULL
 
 pytestmark = pytest.mark.promise("K7")
 
-_COUNT = 1_000_000 if FULL else 12_000
+_COUNT = 1_000_000 if FULL else 6_000
 _MOST_MEGABYTES = 150
 
 _PROGRAM = """
