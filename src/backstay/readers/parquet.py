@@ -16,11 +16,11 @@ from backstay.readers.compression import ByteCounter
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_notes import InputNotes
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep
+from backstay.readers.parquet_batches import read_batches
 from backstay.readers.row import InputRow
 
 PARQUET_MAGIC = b"PAR1"
 
-_BATCH_ROWS = 128  # few, since the rows of a batch are in memory together, and each may have up to 64 MiB
 _BUFFER_BYTES = 1024 * 1024
 _INDEX_PREFIX = "__index_level_"
 
@@ -50,7 +50,7 @@ def read_parquet(
             )
             names = _columns(source.schema_arrow.names, errors, notes)
             number = 0
-            for batch in source.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False):
+            for batch in read_batches(source, file, names):
                 if count_bytes is not None:
                     count_bytes(batch.nbytes)
                 for values in _to_rows(batch, pyarrow):

@@ -192,3 +192,52 @@ def test_memory_stays_flat(tmp_path):
     count, megabytes = map(int, measured.stdout.split())
     assert count == 200_000
     assert megabytes < 80
+
+
+_MIB = 1024 * 1024
+_LARGE = "y" * (4 * _MIB)
+_READ_ALL = """
+import sys
+from pathlib import Path
+import pyarrow
+from backstay.readers import parquet_batches, read_rows
+if sys.argv[2:]:
+    parquet_batches._dictionary_bytes = lambda chunk, file: 0
+assert sum(1 for row in read_rows(Path(sys.argv[1]))) == 128
+print(pyarrow.default_memory_pool().max_memory())
+"""
+
+
+def _most_memory(path, *options):
+    command = [sys.executable, "-c", _READ_ALL, str(path), *options]
+    return int(subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout)
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        ([_LARGE] * 128, {}),
+        ([None] * 16 + [_LARGE] * 112, {}),
+        ([_LARGE.encode()] * 128, {"data_page_version": "2.0"}),
+        ([[{"content": _LARGE}]] * 128, {}),
+        ([_LARGE] * 128, {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}),
+    ],
+    ids=["text", "text after nulls", "bytes", "nested", "common prefix"],
+)
+def test_repeated_values_are_not_in_memory_together(tmp_path, values, options):
+    """A file that stores one large value for many rows, in a few kilobytes, is read a few rows at a time."""
+    path = tmp_path / "repeated.parquet"
+    path.write_bytes(_parquet({"topic": ["x"] * 128, "text": values}, compression="zstd", **options))
+
+    most = _most_memory(path)
+
+    assert path.stat().st_size < 20_000
+    assert most < 64 * _MIB
+
+
+def test_repeated_values_take_gigabytes_if_their_size_is_unknown(tmp_path):
+    """Control: a reader that takes no account of the size of dictionaries has all rows of a batch in memory."""
+    path = tmp_path / "repeated.parquet"
+    path.write_bytes(_parquet({"text": [_LARGE] * 128}, compression="zstd"))
+
+    assert _most_memory(path, "without sizes") > 500 * _MIB
