@@ -443,7 +443,7 @@ async def test_a_failed_export_leaves_no_folder(backstay, tmp_path, monkeypatch,
         if after:
             raise OSError("the connection was lost")
         part = await page(owner, selection, after=after, limit=limit)
-        return ConversationPage(part.conversations, 1)
+        return ConversationPage(part.conversations, 1, part.size)
 
     monkeypatch.setattr(backstay._store.conversations, "page", fail_later)
     with pytest.raises(OSError, match="the connection was lost"):

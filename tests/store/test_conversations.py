@@ -172,3 +172,25 @@ async def test_reading_may_be_repeated(store):
 
     assert await _ids(store) == await _ids(store)
     assert await store.conversations.conversation(OWNER, "a") == await store.conversations.conversation(OWNER, "a")
+
+
+async def test_a_page_of_large_conversations_is_short(store):
+    """A page ends with the conversation that makes it large; the pages together hold each conversation once, whole."""
+    small = [Conversation([Turn("user", "Q")], id=f"small-{number}") for number in range(40)]
+    texts = [f"{number} " + "é" * 700_000 for number in range(20)]
+    large = [
+        Conversation([Turn("user", text), Turn("assistant", "A", metadata={"m": text})], id=f"large-{number}")
+        for number, text in enumerate(texts)
+    ]
+    await _keep(store, *small, *large)
+
+    pages, after = [], 0
+    while after is not None:
+        page = await store.conversations.page(OWNER, _ALL, after=after, limit=100)
+        pages.append(page.conversations)
+        after = page.next_cursor
+
+    read = [one for page in pages for one in page]
+    assert [one.id for one in read] == [one.id for one in (*small, *large)]
+    assert [one.turns for one in read] == [one.turns for one in (*small, *large)]
+    assert max(sum(one.id.startswith("large") for one in page) for page in pages) <= 2

@@ -33,6 +33,8 @@ class ConversationPage:
 
     conversations: Sequence[Conversation]
     next_cursor: int | None
+    size: int
+    """About how many bytes the conversations have."""
 
 
 class ConversationStore(Protocol):
@@ -47,7 +49,10 @@ class ConversationStore(Protocol):
         """Return up to `limit` summaries, newest first, of those stored before the cursor `before`."""
 
     async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> ConversationPage:
-        """Return up to `limit` whole conversations, oldest first, of those stored after the cursor `after`."""
+        """Return up to `limit` whole conversations, oldest first, of those stored after the cursor `after`.
+
+        A page ends with the conversation that brings it to `MAX_BATCH_BYTES`.
+        """
 
     async def count(self, owner: str, selection: Selection) -> int:
         """Return how many conversations the selection holds."""

@@ -56,7 +56,7 @@ def read_delimited(text: InputText, *, delimiter: str | None = None, usual: str 
         if index is not None:
             index.check(cells[0])
             cells = cells[1:]  # noqa: PLW2901 - as above
-        yield InputRow(line, dict(zip(names, cells, strict=True)), raw)
+        yield InputRow(line, dict(zip(names, cells, strict=True)), raw, sum(map(len, cells)))
 
 
 def _take_excel_line(text: InputText) -> tuple[bytes, InputText]:

@@ -22,7 +22,7 @@ def take_row(scanner: JsonScanner, errors: InputErrors, parse: ParseElement) -> 
     line, element = scanner.line, scanner.take_value()
     raw = RawRow(_to_line(element)) if errors.keeps_raw else None
     try:
-        return InputRow(line, parse(element, errors, line), raw)
+        return InputRow(line, parse(element, errors, line), raw, len(element))
     except InputError as error:
         errors.reject(error, line, raw)
         return None

@@ -23,4 +23,4 @@ def read_jsonl(text: InputText, rules: RowRules = ITEM_ROWS) -> Iterator[InputRo
         except InputError as error:
             errors.reject(error, number, raw)
         else:
-            yield InputRow(number, values, raw)
+            yield InputRow(number, values, raw, len(line))

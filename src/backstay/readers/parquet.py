@@ -51,11 +51,12 @@ def read_parquet(
             names = _columns(source.schema_arrow.names, errors, notes)
             number = 0
             for batch in read_batches(source, file, names):
+                size = batch.nbytes
                 if count_bytes is not None:
-                    count_bytes(batch.nbytes)
+                    count_bytes(size)
                 for values in _to_rows(batch, pyarrow):
                     number += 1
-                    row = InputRow(number, values)
+                    row = InputRow(number, values, size=size // batch.num_rows)
                     if is_too_deep(values):
                         errors.reject_row(errors.invalid_row(number, TOO_DEEP), row)
                     else:

@@ -1,6 +1,6 @@
 """The row that all readers yield."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.readers.bad_rows import RawRow
@@ -18,3 +18,5 @@ class InputRow:
     values: dict[str, Any]
     raw: RawRow | None = None
     """The record as it stands in the input, if bad rows are kept and it is text."""
+    size: int = field(default=0, compare=False)
+    """About how many bytes the record has."""

@@ -84,7 +84,7 @@ def session(request):
             {"conversations_pkey", "conversations_by_owner", "turns_pkey"},
         ),
         (lambda s: s.select_many("turns_as_stored", [(n,) for n in range(256)]), {"turns_pkey"}),
-        (lambda s: s.select_many("conversation_turns", [(n,) for n in range(256)], "local"), {"turns_pkey"}),
+        (lambda s: s.turns("local", range(256)), {"turns_pkey"}),
     ],
     ids=[
         "claim",

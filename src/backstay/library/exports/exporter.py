@@ -10,6 +10,7 @@ from typing import Protocol
 
 from backstay.errors import ConversationNotFound, OutputUnwritable, ReadTooLong, SettingsError
 from backstay.files import create_output, fill_folder_atomically, is_stream, write_atomically
+from backstay.library.batches import BatchLimit
 from backstay.library.conversation import Conversation
 from backstay.library.exports import card
 from backstay.library.exports.file_name import encoded, format_of_file, is_data_file, stem_of
@@ -24,7 +25,7 @@ from backstay.library.id_text import quoted_id
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore
 
-_PAGE_CONVERSATIONS = 500  # read at once while streaming: usually a few megabytes at most
+_PAGE_CONVERSATIONS = 500  # read at once at most
 _CARD = "README.md"
 
 
@@ -62,8 +63,10 @@ class Exporter:
         for missing in await self._store.missing(self._owner, selection.ids, limit=1) if selection.ids else ():
             raise ConversationNotFound(f"Conversation {quoted_id(missing)} not found", conversation_id=missing)
         after: int | None = 0
+        limit = BatchLimit(_PAGE_CONVERSATIONS)
         while after is not None:
-            page = await self._store.page(self._owner, selection, after=after, limit=_PAGE_CONVERSATIONS)
+            page = await self._store.page(self._owner, selection, after=after, limit=limit.conversations)
+            limit.adapt(len(page.conversations), page.size)
             yield page.conversations
             after = page.next_cursor
 

@@ -31,6 +31,8 @@ class ImportedConversation:
     document: Document
     is_exact: bool = False
     """Whether it comes from a backup, where a list represents a value that JSON cannot."""
+    size: int = 0
+    """About how many bytes it has in the file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from backstay.errors import (
     SettingsError,
 )
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, VERSION, ArchiveReader, decompress
+from backstay.library.batches import split_by_size
 from backstay.library.id_text import id_fault
 from backstay.library.imports.imported_conversation import ImportedConversation, with_id_prefix
 from backstay.library.imports.input_files import ImportFiles
@@ -44,7 +45,6 @@ from backstay.readers.read_options import AS_DETECTED, ReadOptions
 from backstay.readers.row import InputRow
 from backstay.readers.row_rules import RowRules
 
-_CHUNK_CONVERSATIONS = 256
 _HEAD_BYTES = 64 * 1024
 _LIST_KEY = "messages"
 """The key for a row that is a list of messages."""
@@ -188,7 +188,7 @@ class ImportSource:
         file.seek(0)
         if not head.startswith((GZIP_MAGIC, *ZSTD_MAGICS, PARQUET_MAGIC)):
             self._text_bytes += os.fstat(file.fileno()).st_size
-        return _to_chunks(self._read_rows(file, kind))
+        return split_by_size(self._read_rows(file, kind), _size_of)
 
     def _expand(self, file: BinaryIO, head: bytes) -> tuple[bytes, Iterator[bytes]]:
         """Return the beginning of the decompressed content, and all of it in blocks."""
@@ -209,7 +209,7 @@ class ImportSource:
         first, is_ended, _ = head.partition(b"\n")
         if first.startswith(FILE_START) and is_ended and first.endswith(CONVERSATIONS_START):
             return self._read_archive(blocks)
-        return _to_chunks(self._read_member(stream))
+        return split_by_size(self._read_member(stream), _size_of)
 
     def _read_member(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
         member = JsonMember(InputText.open(stream, self.origin), "conversations", shape_error=_SHAPE_ERROR)
@@ -218,7 +218,7 @@ class ImportSource:
             self._check_version(member.others)
             # Only a backup of Backstay, reformatted by another program, has this key.
             if "backupId" in member.others:
-                yield self._incoming(row.line, read_backup_row(row, self.origin), is_exact=True)
+                yield self._incoming(row, read_backup_row(row, self.origin), is_exact=True)
             else:
                 yield from self._read_row(row, self.origin)
         self._check_version(member.others)
@@ -243,12 +243,13 @@ class ImportSource:
 
     def _read_row(self, row: InputRow, origin: InputErrors) -> list[ImportedConversation]:
         documents = read_row(row, origin, split_reasoning=self._split_reasoning)
-        conversations = [self._incoming(row.line, document) for document in documents]
+        conversations = [self._incoming(row, document) for document in documents]
         self._rows_without_id += any(document["id"] is None for document in documents)
         return conversations
 
-    def _incoming(self, line: int, document: Document, *, is_exact: bool = False) -> ImportedConversation:
-        return self._prepare(ImportedConversation(line, with_id_prefix(document, self._id_prefix), is_exact))
+    def _incoming(self, row: InputRow, document: Document, *, is_exact: bool = False) -> ImportedConversation:
+        document = with_id_prefix(document, self._id_prefix)
+        return self._prepare(ImportedConversation(row.line, document, is_exact, row.size))
 
     def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1
@@ -258,7 +259,7 @@ class ImportSource:
 
     def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
-        return self._incoming(line, read_backup_row(row, self.origin), is_exact=True)
+        return self._incoming(row, read_backup_row(row, self.origin), is_exact=True)
 
 
 @cache
@@ -285,6 +286,5 @@ def _is_backup(head: bytes) -> bool:
     return _BACKUP_START.match(head.removeprefix(codecs.BOM_UTF8).lstrip()) is not None
 
 
-def _to_chunks(rows: Iterator[ImportedConversation]) -> Iterator[Sequence[ImportedConversation]]:
-    while chunk := list(islice(rows, _CHUNK_CONVERSATIONS)):
-        yield chunk
+def _size_of(incoming: ImportedConversation) -> int:
+    return incoming.size

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from backstay.backup.storage_identity import StorageIdentity
+from backstay.library.batches import MAX_BATCH_BYTES
 from backstay.library.selection import Selection
 from backstay.storage.postgres.queries import Statements, binary_types
 from backstay.storage.postgres.user_tables import PostgresTables
@@ -85,7 +86,7 @@ class PostgresSession:
         return self._execute_timed(self._text(name, None, columns), _bind_rows(rows, fixed)).fetchall()
 
     def turns(self, owner: str, keys: Sequence[int]) -> Iterable[Row]:
-        return self.select_many("conversation_turns", [(key,) for key in keys], owner)
+        return self.select_many("conversation_turns", [(key,) for key in keys], owner, MAX_BATCH_BYTES)
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
         return self.rows("conversation_lines", {"owner": owner, "keys": list(keys)})

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from backstay.errors import BackupError
+from backstay.library.batches import BatchLimit, split_by_size
 from backstay.library.record import (
     RELATED,
     TURNS,
@@ -26,11 +27,6 @@ from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.related_rows import RelatedRows, RowsByTable
 from backstay.storage.sql.database import Row, Session
 from backstay.storage.sql.selection_conditions import selection_values
-
-# Read at once: enough to share the cost of a statement, and few enough to fit in memory.
-_MAX_BATCH_CONVERSATIONS = 256
-_FIRST_BATCH_CONVERSATIONS = 16
-_MAX_BATCH_BYTES = 2_000_000
 
 _BUILT_IN_COLUMNS = {
     "conversations": {
@@ -81,7 +77,7 @@ def read_selected(session: Session, owner: str, selection: Selection, columns: S
     values = selection_values(owner, selection)
     lines = session.selected_lines(values, selection) if columns.are_built_in else None
     if lines is not None:
-        yield from _batches(lines)
+        yield from split_by_size(map(_from_line, lines), _size_of)
         return
     selected_keys = session.stream("selected_conversation_keys", values, selection=selection)
     yield from read_by_keys(session, owner, (key for (key,) in selected_keys), columns)
@@ -89,26 +85,15 @@ def read_selected(session: Session, owner: str, selection: Selection, columns: S
 
 def read_by_keys(session: Session, owner: str, keys: Iterable[int], columns: StoredColumns) -> Iterator[list[Record]]:
     """Yield the conversations with these keys that exist, in batches."""
-    remaining, limit = iter(keys), _FIRST_BATCH_CONVERSATIONS
-    while keys := list(islice(remaining, limit)):
+    remaining, limit = iter(keys), BatchLimit()
+    while keys := list(islice(remaining, limit.conversations)):
         records = find_by_keys(session, owner, keys, columns)
         yield records
-        size = sum(len(record.line) for record in records)
-        limit = max(1, limit // 2) if size > _MAX_BATCH_BYTES else min(_MAX_BATCH_CONVERSATIONS, limit * 2)
+        limit.adapt(len(records), sum(map(_size_of, records)))
 
 
-def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
-    batch: list[Record] = []
-    size = 0
-    for row in lines:
-        record = _from_line(row)
-        batch.append(record)
-        size += len(record.line)
-        if len(batch) == _MAX_BATCH_CONVERSATIONS or size > _MAX_BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def _size_of(record: Record) -> int:
+    return len(record.line)
 
 
 def find_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:

@@ -7,6 +7,7 @@ from functools import partial
 from backstay.clock import from_text
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.errors import ConversationNotFound, OutcomeRefused
+from backstay.library.batches import MAX_BATCH_BYTES
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
 from backstay.library.id_text import quoted_id
@@ -33,7 +34,7 @@ class SqlConversations(SqlStore):
                 raise ConversationNotFound(
                     f"Conversation {quoted_id(conversation_id)} not found", conversation_id=conversation_id
                 )
-            return _with_turns(session, owner, rows)[0]
+            return _with_turns(session, owner, rows)[0][0]
 
         return await self._database.read(conversation, owner=owner)
 
@@ -54,7 +55,9 @@ class SqlConversations(SqlStore):
 
         def page(session: Session) -> ConversationPage:
             rows = session.rows("conversations_after", values, selection=selection)
-            return ConversationPage(_with_turns(session, owner, rows), rows[-1][0] if len(rows) == limit else None)
+            conversations, size = _with_turns(session, owner, rows)
+            is_last = len(conversations) == len(rows) < limit
+            return ConversationPage(conversations, None if is_last else rows[len(conversations) - 1][0], size)
 
         return await self._database.read(page, owner=owner)
 
@@ -106,14 +109,24 @@ class SqlConversations(SqlStore):
             raise latest[0].refused_error(error) from error
 
 
-def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conversation]:
+def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> tuple[list[Conversation], int]:
+    """Return the conversations of the first of these rows, at least one, and their size; see `ConversationPage`."""
     turns: dict[int, list[Turn]] = {row[0]: [] for row in rows}
+    size = sum(len(row[4] or "") + len(row[5] or "") for row in rows)  # content and metadata
+    last = None
     for key, turn_id, role, content, metadata in session.turns(owner, list(turns)):
+        if size > MAX_BATCH_BYTES and key != last is not None:
+            break
+        last = key
+        size += len(content)
         if metadata is None:
             turns[key].append(bare_turn(role, content, turn_id))
         else:
+            size += len(metadata)
             turns[key].append(Turn(role, content, id=turn_id, metadata=metadata_as_dict(metadata) or None))
-    return [_conversation(row, turns[row[0]]) for row in rows]
+    # What follows the last one with turns may have turns that were not read.
+    read = rows if last is None else [row for row in rows if row[0] <= last]
+    return [_conversation(row, turns[row[0]]) for row in read], size
 
 
 def _conversation(row: Row, turns: list[Turn]) -> Conversation:

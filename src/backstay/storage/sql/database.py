@@ -84,7 +84,8 @@ class Session(Protocol):
     def turns(self, owner: str, keys: Sequence[int]) -> Iterable[Row]:
         """Return the turns of the conversations with these keys, in order of key and sequence.
 
-        Each row is key, id, role, content and metadata.
+        Each row is key, id, role, content and metadata. They are read as they are requested; or, on a server, those of
+        the first conversations only, up to the one that brings them to `MAX_BATCH_BYTES`.
         """
         ...
 

@@ -84,7 +84,7 @@ class ImportSession:
     def _prepare(self, incoming: ImportedConversation) -> ImportedConversation:
         columns, source = self._columns, self._source
         document = to_document(incoming, columns.conversations, columns.turns, source.origin, self._report, source.file)
-        return ImportedConversation(incoming.line, document, incoming.is_exact)
+        return replace(incoming, document=document)
 
     def _import_batch(self, batch: Sequence[ImportedConversation]) -> None:
         ids = [incoming.document["id"] for incoming in batch if incoming.document["id"] is not None]

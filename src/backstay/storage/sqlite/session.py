@@ -21,6 +21,7 @@ _ONLY_CONTAINING = """AND (backstay_contains(topic, :search) OR backstay_contain
                     WHERE turns.conversation_key = conversations.key AND backstay_contains(turns.content, :search)))"""
 # Values that JSON cannot hold. If it was another error, reading them row by row raises it again.
 _NOT_AS_JSON = (apsw.SQLError, apsw.TooBigError, orjson.JSONDecodeError)
+_TURNS_CONVERSATIONS = 16  # whose turns are in memory together, whatever their size
 
 
 class SqliteSession:
@@ -71,6 +72,10 @@ class SqliteSession:
         return selected
 
     def turns(self, owner: str, keys: Sequence[int]) -> Iterable[Row]:
+        for start in range(0, len(keys), _TURNS_CONVERSATIONS):
+            yield from self._turns(owner, keys[start : start + _TURNS_CONVERSATIONS])
+
+    def _turns(self, owner: str, keys: Sequence[int]) -> Iterable[Row]:
         try:
             (columns,) = self.rows("conversation_turns", _by_keys(owner, keys))
             return zip(*map(orjson.loads, columns), strict=True)

@@ -10,8 +10,7 @@ SELECT json_group_array(key)      AS keys,
   FROM (SELECT turns.conversation_key AS key, turns.role, turns.content, turns.metadata,
                iif(turns.id >= x'' OR turns.role >= x'' OR turns.content >= x'' OR turns.metadata >= x'',
                    json('!' || turns.sequence), turns.id) AS id
-          FROM json_each(:keys) AS requested
-         CROSS JOIN {schema}.turns
-         WHERE turns.conversation_key = requested.value
+          FROM {schema}.turns
+         WHERE turns.conversation_key IN (SELECT value FROM json_each(:keys))
            AND turns.owner = :owner
          ORDER BY turns.conversation_key, turns.sequence)
