@@ -50,13 +50,13 @@ def read_parquet(
             )
             names = _columns(source.schema_arrow.names, errors, notes)
             number = 0
-            for batch in read_batches(source, file, names):
-                size = batch.nbytes
+            for batch, size in read_batches(source, file, names):
                 if count_bytes is not None:
                     count_bytes(size)
+                row_size = size // max(1, batch.num_rows)
                 for values in _to_rows(batch, pyarrow):
                     number += 1
-                    row = InputRow(number, values, size=size // batch.num_rows)
+                    row = InputRow(number, values, None, row_size)
                     if is_too_deep(values):
                         errors.reject_row(errors.invalid_row(number, TOO_DEEP), row)
                     else:

@@ -14,17 +14,21 @@ _HEADER_OF_DICTIONARY = b"\x15\x04\x15"  # in Thrift's compact protocol: the typ
 _REPEATING_ENCODING = "DELTA_BYTE_ARRAY"
 
 
-def read_batches(source: Any, file: BinaryIO, columns: Sequence[str]) -> Iterator[Any]:
-    """Yield the rows of a `pyarrow.parquet.ParquetFile`, which reads from `file`, in batches.
+def read_batches(source: Any, file: BinaryIO, columns: Sequence[str]) -> Iterator[tuple[Any, int]]:
+    """Yield the rows of a `pyarrow.parquet.ParquetFile`, which reads from `file`, in batches with their size in bytes.
 
     A few kilobytes may hold gigabytes of repeated text, so the size of rows is limited before they are decoded.
     """
     for group in range(source.num_row_groups):
         rows = _batch_rows(source, file, group)
         for batch in source.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False):
-            step = rows if batch.nbytes <= _BATCH_BYTES else 1
-            for start in range(0, batch.num_rows, step):
-                yield batch.slice(start, step)
+            size = batch.nbytes
+            if size <= _BATCH_BYTES:
+                yield batch, size
+                continue
+            for number in range(batch.num_rows):
+                row = batch.slice(number, 1)
+                yield row, row.nbytes
 
 
 def _batch_rows(source: Any, file: BinaryIO, group: int) -> int:
