@@ -1,7 +1,7 @@
 """File operations: atomic writes, flushing to disk, and checks of owner and permissions.
 
-A temporary file or folder `.<name>.<…>.part` is locked while its process lives. Writing the same name again removes
-those that are not locked, unless by `replace_atomically`.
+A temporary file or folder `.<name>.<…>.part` is locked while its process lives. All functions that write, except
+`replace_atomically`, first remove those of the same name that are not locked.
 """
 
 import errno
@@ -153,7 +153,7 @@ def _temporary_folder(folder: Path, parent: Path) -> Iterator[Path]:
 
 
 def _check_targets(folder: Path, names: Iterable[str], excluded: Iterable[Path]) -> None:
-    """Refuse, before any file is moved, those that cannot be replaced. Raises OutputUnwritable."""
+    """Raise OutputUnwritable if one of the files cannot be replaced, before any is moved."""
     for target in (folder / name for name in names):
         if _is_among(target, excluded):
             raise OutputUnwritable(f"A file in {folder} belongs to the database; name another folder", path=str(folder))
@@ -195,7 +195,7 @@ def _is_among(target: Path, others: Iterable[Path]) -> bool:
 
 @contextmanager
 def replace_atomically(target: Path) -> Iterator[BinaryIO]:
-    """Write like `write_atomically`, to a path that is no link or device, but remove no leftovers. Raises OSError."""
+    """Like `write_atomically`, for a path that is no link or device, but remove no leftovers. Raises OSError."""
     temporary, descriptor = _create_temporary(target, target.parent, _create_file)
     try:
         with io.BufferedWriter(_OutputFile(descriptor, "wb")) as out:

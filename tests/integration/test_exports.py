@@ -479,7 +479,7 @@ async def test_problems_need_a_file_and_spare_the_database(backstay, tmp_path):
     await _many(backstay, 1)
     database = next((path for path in tmp_path.iterdir() if path.suffix == ".db"), None)
 
-    with pytest.raises(SettingsError, match="name one, or do a dry run"):
+    with pytest.raises(SettingsError, match="name a file for the export, or do a dry run"):
         await backstay.conversations.write_export(io.BytesIO(), problems=tmp_path / "problems.txt")
     if database is not None:
         with pytest.raises(OutputUnwritable, match="belongs to the database"):

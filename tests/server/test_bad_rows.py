@@ -12,7 +12,7 @@ async def test_an_import_counts_bad_rows(api):
     message = refused.json()["error"]["message"]
     assert refused.status_code == 422
     assert message.startswith("upload line 2: not valid JSON")
-    assert message.endswith("; 1 more row is unusable. Such rows can be left out: `onBadRow` is then `skip`")
+    assert message.endswith("; 1 more row is unusable. Leave such rows out (`onBadRow`: `skip`)")
     assert (await api.ann.get("/api/conversations")).json()["conversations"] == []
 
 

@@ -115,7 +115,7 @@ async def test_a_file_is_imported_without_a_script(local, browser_like):
     assert 'enctype="multipart/form-data"' in form.text
     assert refused.status_code == 422
     assert "c.csv line 3: 1 cell where the header has 2" in refused.text
-    assert "1 more row is unusable. Such rows can be left out" in refused.text
+    assert "1 more row is unusable. Leave such rows out" in refused.text
     assert imported.status_code == 200, imported.text
     assert "<h1>1 conversation imported</h1>" in imported.text
     assert "2 rows were left out:" in imported.text

@@ -34,7 +34,7 @@ class Output:
         self.as_json = as_json
         self.json_logs = invocation.json_logs
         self.input_notes: list[str] = []
-        """What was noticed about the inputs."""
+        """What was noticed about the inputs, as whole sentences."""
 
     def line(self, text: str = "") -> None:
         """Print a line of the result, unless the result is printed as JSON."""

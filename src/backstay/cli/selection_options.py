@@ -71,7 +71,7 @@ class SelectionOptions:
     ] = None
     ids_file: Annotated[
         str | None,
-        typer.Option(metavar="F", help="File with one id per line, and anything after a tab; - for standard input."),
+        typer.Option(metavar="F", help="File with one id per line; - for standard input. Text after a tab is ignored."),
     ] = None
     conditions: ConditionOptions
     everything: Annotated[bool, typer.Option("--all", help="Select all conversations.")] = False

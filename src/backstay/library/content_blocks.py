@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from typing import Any
 
 _WITH_SOURCE = frozenset(("image", "document"))
-_OWN = re.compile(
+_BLOCK_TYPES = re.compile(
     r"text|thinking|redacted_thinking|search_result|tool_use|server_tool_use|container_upload|\w+_tool_result"
 )
 _TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
 _DATA_URL = re.compile(r"data:([\w/+.-]+);base64,(.*)", re.DOTALL)
 
 
-def is_own_block(part: Any) -> bool:
-    """Return whether only Anthropic's API has a part of this type."""
+def is_anthropic_part(part: Any) -> bool:
+    """Return whether a content part is one that only Anthropic's API has."""
     match part:
         case {"type": str(kind), "source": dict()} if kind in _WITH_SOURCE:
             return True
         case {"type": str(kind)}:
-            return kind != "text" and _OWN.fullmatch(kind) is not None
+            return kind != "text" and _BLOCK_TYPES.fullmatch(kind) is not None
     return False
 
 
@@ -30,7 +30,7 @@ def to_block(part: Any) -> Mapping[str, Any] | None:
             return {"type": "text", "text": part}
         case {"type": str(kind), "source": dict()} if kind in _WITH_SOURCE:
             return block
-        case {"type": str(kind)} if _OWN.fullmatch(kind):
+        case {"type": str(kind)} if _BLOCK_TYPES.fullmatch(kind):
             return block
         case {"type": str(kind)} if kind in _TEXTS and isinstance(part.get(_TEXTS[kind]), str):
             return {"type": "text", "text": part[_TEXTS[kind]]}
@@ -39,8 +39,8 @@ def to_block(part: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def bare_image(part: Any) -> Mapping[str, Any] | None:
-    """Return an image of OpenAI's API with its URL alone, without `detail` and other keys; None for another part."""
+def to_bare_image(part: Any) -> Mapping[str, Any] | None:
+    """Return an image of OpenAI's API with only its URL, without keys such as `detail`; None for any other part."""
     match part:
         case {"type": "image_url", "image_url": {"url": str(url)}}:
             return {"type": "image_url", "image_url": {"url": url}}

@@ -47,9 +47,10 @@ def id_fault(value: str) -> str | None:
 
 
 def to_id(value: object) -> str | None:
-    """Return an id of a file as text: a text, or a whole number, of which pandas makes floats such as 7.0.
+    """Return the value of an id in a file as text; None if it is neither text nor a whole number.
 
-    None for any other value, and for a float so large that its last digits may be lost.
+    Floats such as 7.0, which pandas makes of whole numbers, are whole numbers, unless they are so large that digits may
+    be lost.
     """
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOATS:
         value = int(value)

@@ -73,7 +73,7 @@ def id_and_metadata(turn: Turn) -> dict[str, Any]:
 
 
 def _content(turn: Turn) -> str | Sequence[Any]:
-    """Return the parts or the text. Next to calls it is not null: the templates of DeepSeek-V3 and Qwen3 fail then."""
+    """Return the parts or the text; never null, because the chat templates of DeepSeek-V3 and Qwen3 fail on that."""
     if parts := turn.current_parts:
         field_types = field_block_types(turn)
         content = [part for part in parts if part_type(part) not in field_types]
@@ -85,7 +85,8 @@ def _content(turn: Turn) -> str | Sequence[Any]:
 def _in_place_of_content(turn: Turn) -> dict[str, Any]:
     """Return the refusal and the audio of an answer that has no other content, as keys of its message.
 
-    The content is then null, so that a template that does not know them fails. It would train on an empty text.
+    Its content is then null, so that a chat template that does not know these keys fails. With an empty text, it would
+    train the model to answer nothing.
     """
     fields: dict[str, Any] = {}
     for part in turn.current_parts or ():

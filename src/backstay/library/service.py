@@ -96,10 +96,10 @@ class Conversations:
     async def plan_export(
         self, target: str | Path | None = None, selection: Selection | None = None, **choices: Unpack[ExportChoices]
     ) -> ExportResult:
-        """Return the result that `write_export` would have with `lossy`, for a file, a folder or None, a stream.
+        """Return the result that `write_export` with `lossy` would have for a file, a folder, or a stream (None).
 
-        Nothing is written, so the result has no files and no sides. Raises like `write_export`, except for losses and
-        for what trainers would refuse.
+        Only the file of `problems` is written, so the result has no files and no splits. Raises like `write_export`,
+        except for losses and for what trainers would refuse.
         """
         return await self._exporter.plan(target, selection, ExportRequest.from_choices(**choices))
 
@@ -150,7 +150,7 @@ class Conversations:
             strict: Whether to import nothing if trainers would refuse any conversation. Otherwise they are
                 imported unchanged, and the result counts them in `warnings`.
             split_reasoning: Whether `<think>…</think>` at the start of an answer becomes the reasoning of its turn.
-            id_prefix: A text to put before the id of each conversation that has one. It has to be allowed as an id.
+            id_prefix: A text to put before the id of each conversation that has one; it must be a valid id itself.
             stdin: The stream that `-` reads; by default the standard input of the process.
             read: The encoding and the delimiter, where they cannot be detected.
             on_note: Called, from any thread, with a sentence for each fact that was noticed about the input.
@@ -180,7 +180,7 @@ class Conversations:
             on_note=on_note,
         )
         with handle_bad_rows(on_bad_row, quarantine) as bad_rows, closing(open_source(bad_rows=bad_rows)) as rows:
-            async with _counting_bad_rows(rows, bad_rows):
+            async with _count_bad_rows_on_error(rows, bad_rows):
                 if ceiling is not None:
                     await asyncio.to_thread(rows.check, ceiling)
                 return await self._store.import_conversations(
@@ -241,7 +241,7 @@ def _path_of(source: str | Path) -> Path | None:
 
 
 @asynccontextmanager
-async def _counting_bad_rows(rows: ImportSource, bad_rows: BadRows) -> AsyncIterator[None]:
+async def _count_bad_rows_on_error(rows: ImportSource, bad_rows: BadRows) -> AsyncIterator[None]:
     """Add to the error of a bad row how many others there are."""
     try:
         yield

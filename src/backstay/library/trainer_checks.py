@@ -18,7 +18,7 @@ from enum import StrEnum
 from itertools import chain
 
 from backstay.errors import RefusedByTrainers
-from backstay.library.content_blocks import is_own_block
+from backstay.library.content_blocks import is_anthropic_part
 from backstay.library.conversation import Conversation
 from backstay.library.id_text import quoted_id
 from backstay.library.training_content import field_block_types, is_json_object
@@ -64,8 +64,8 @@ class WarningKind(StrEnum):
         return f"{count:,} {_SINGULARS[verb] if count == 1 else verb} {rest}"
 
 
-OF_RESULTS = (WarningKind.RESULT_WITHOUT_CALL, WarningKind.MISSING_CALL_ID)
-"""The warnings about turns with results that do not apply to a format without tool calls."""
+RESULT_WARNINGS = (WarningKind.RESULT_WITHOUT_CALL, WarningKind.MISSING_CALL_ID)
+"""The warnings about results of tools, which do not apply to a format without tool calls."""
 
 _SINGULARS = {"begin": "begins", "call": "calls", "end": "ends", "have": "has"}
 _PHRASES: Mapping[WarningKind, str] = {
@@ -122,11 +122,11 @@ def check_alternation(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
 
 
 def check_parts(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
-    """Yield the turns with parts that OpenAI's API does not have, such as blocks of an image's source."""
+    """Yield the turns with parts that OpenAI's API does not have, such as an image with a `source`."""
     for number, turn in enumerate(turns, start=1):
         repeated = field_block_types(turn)
         parts = [part for part in turn.current_parts or () if part_type(part) not in repeated]
-        if any(is_own_block(part) for part in parts):
+        if any(is_anthropic_part(part) for part in parts):
             yield TrainerWarning(WarningKind.ANTHROPIC_PARTS, number)
 
 
@@ -265,7 +265,7 @@ class TrainerReport:
     """The warnings about many conversations, counted by kind. Its size does not grow with their number."""
 
     def __init__(self, *, checks: Sequence[Check] = (), ignored: Collection[WarningKind] = ()) -> None:
-        """Take further checks, and kinds of warnings that do not matter."""
+        """Create a report that also applies `checks`, and leaves out the `ignored` kinds of warnings."""
         self._checks = checks
         self._ignored = ignored
         self.refused = 0
@@ -283,7 +283,7 @@ class TrainerReport:
         if _is_plain_exchange(conversation.turns):
             return ()
         turns: dict[WarningKind, int] = {}
-        further = (warning for more in self._checks for warning in more(conversation.turns))
+        further = (warning for further_check in self._checks for warning in further_check(conversation.turns))
         for warning in sorted(chain(check(conversation), further), key=lambda each: each.turn):
             if warning.kind not in self._ignored:
                 turns.setdefault(warning.kind, warning.turn)

@@ -14,7 +14,7 @@ from backstay.readers.json_object import loses_digits
 
 _TEXT_TYPES = frozenset(("text", "input_text", "output_text", "refusal"))
 _ARGUMENTS_OUTER_LEVELS = 6
-"""The most levels of a row outside the arguments of a tool call: those of `messages`."""
+"""The most levels of nesting around the arguments of a tool call: those in a row of `messages`."""
 
 
 def count_features(conversation: Conversation) -> dict[Loss, int]:
@@ -33,15 +33,18 @@ def count_features(conversation: Conversation) -> dict[Loss, int]:
 
 
 def with_system_role(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, int]]:
-    """Return a conversation whose first message is of the system if it was of the developer, OpenAI's newer name."""
+    """Return the conversation with the role system for a first turn of the role developer, and that as a loss.
+
+    `developer` is OpenAI's newer name for `system`.
+    """
     first, *others = conversation.turns
     if first.role != "developer":
         return conversation, {}
     return replace(conversation, turns=[replace(first, role="system"), *others]), {Loss.DEVELOPER: 1}
 
 
-def text_only(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, int]]:
-    """Return a conversation with roles and texts alone, without turns that have no text then, and what is left out."""
+def to_text_only(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, int]]:
+    """Return the conversation with only roles and texts, without turns that have no text, and what is left out."""
     counts = count_features(conversation)
     if not counts:
         return conversation, counts

@@ -136,7 +136,7 @@ def part_type(part: Any) -> str:
 def text_of_parts(parts: Sequence[Any]) -> str:
     """Return the texts among the parts, concatenated. Other parts, such as images, have no text.
 
-    The text of a refusal, and the transcript of an answer in audio, are texts.
+    The text of a refusal and the transcript of audio count as texts.
     """
     return "".join(map(_text_of_part, parts))
 
@@ -181,7 +181,7 @@ STORED_FIELDS = frozenset(_FROM_METADATA)
 
 
 class _BareTurn:
-    """A turn that is not frozen yet. Setting a field of a frozen one takes a call."""
+    """A turn that is not frozen yet, because setting a field of a frozen object takes a function call."""
 
     __slots__ = Turn.__slots__
 
@@ -193,5 +193,5 @@ class _BareTurn:
 
 
 def bare_turn(role: str, content: str, turn_id: str | None) -> Turn:
-    """Return a turn without metadata and other fields in a fourth of the time that `Turn` takes: exports make many."""
+    """Return a turn without metadata and other fields in a quarter of the time that `Turn` takes: exports make many."""
     return _BareTurn(role, content, turn_id)  # type: ignore[return-value]

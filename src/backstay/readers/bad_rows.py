@@ -10,7 +10,7 @@ from backstay.remedy import Remedy
 
 MAX_EXAMPLES = 100
 REASONS_SUFFIX = ".reasons.jsonl"
-"""What follows the name of a quarantine file in that of its reasons."""
+"""The ending that the file of reasons adds to the name of its quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class BadRow:
     line: int
     reason: str
     file: str | None = None
-    """The file that has the line, if there are several."""
+    """The file of the row; None unless the input has several."""
 
     @classmethod
     def from_error(
@@ -69,7 +69,7 @@ class BadRows:
 
     def __init__(self, policy: BadRowPolicy = BadRowPolicy.FAIL, quarantine: Quarantine | None = None) -> None:
         self.has_several_files = False
-        """Whether each row has to name its file."""
+        """Whether the input has several files, so that each bad row names its own."""
         self._policy = policy
         self._quarantine = quarantine
         self._count = 0
@@ -130,7 +130,7 @@ def with_further_count(
 ) -> BackstayError:
     """Return the error about the first bad row with the count of the others, which takes another reading. Blocks.
 
-    `read_again` yields what can be used, each time with its file, if there are several.
+    `read_again` yields the usable rows, each with its file if there are several.
     """
     counted, is_whole = BadRows(BadRowPolicy.SKIP), True
     is_not_utf8, has_other_text = error.remedy is Remedy.NAME_ENCODING, False
@@ -144,7 +144,7 @@ def with_further_count(
     rows_text = "row is" if count == 1 else "rows are"
     addition = f"; {'' if is_whole else 'at least '}{count:,} more {rows_text} unusable" if count > 0 else ""
     message, remedy = error.message, error.remedy
-    if has_other_text:  # the file is UTF-8, and another encoding would garble that text
+    if has_other_text:  # The file is UTF-8 except for bad rows, and another encoding would garble the other rows.
         message, remedy = message.removesuffix(f", but probably {error.context['encoding']}"), Remedy.SKIP_BAD_ROWS
     elif is_not_utf8:
         remedy = Remedy.NAME_ENCODING_OR_SKIP

@@ -12,7 +12,7 @@ from backstay.readers.input_errors import InputErrors
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes((number,)) + b"\x2a\x4d\x18" for number in range(0x50, 0x60)))
-"""How zstd begins: with a frame of data or, as `pzstd` writes it, with one of 16 kinds of frames to be skipped."""
+"""The first bytes of zstd files: of a data frame or, from `pzstd`, of one of the 16 kinds of skippable frames."""
 COMPRESSED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
 _BLOCK_BYTES = 256 * 1024

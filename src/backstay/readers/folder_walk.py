@@ -17,13 +17,13 @@ def files_in_folder(folder: Path) -> list[Path]:
 
 
 def files_of_pattern(pattern: Path) -> list[Path]:
-    """Return the files that a pattern matches. Raises InputUnreadable for a folder that `**` stands for."""
+    """Return the files that a pattern matches. Raises InputUnreadable if a folder that `**` matches cannot be read."""
     with _translate_errors():
         return [path for path in _expand(pattern) if path.is_file()]
 
 
 def without_repeats(files: Iterable[Path]) -> list[Path]:
-    """Return the files, but of the paths that lead to the same file only one, which is no link if possible."""
+    """Return one path of each file, preferably one that is no link."""
     by_real_path: dict[str, Path] = {}
     for path in sorted(files, key=Path.is_symlink):
         by_real_path.setdefault(os.path.realpath(path), path)
@@ -43,7 +43,7 @@ def _expand(pattern: Path) -> Iterator[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield a folder and its subfolders except hidden ones, each once. Links are followed last. Raises OSError."""
+    """Yield a folder and its subfolders, except hidden ones, each once. Links are followed last. Raises OSError."""
     seen, waiting = set[str](), [folder]
     while waiting:
         for name, inner, _ in os.walk(waiting.pop(0), onerror=_raise):

@@ -22,9 +22,9 @@ _NUMBER = re.compile(r"(\d+)")
 def find_files(source: Path, notes: InputNotes, *, suffixes: Sequence[str] = SUFFIXES) -> Sequence[Path]:
     """Return the files of an input, in the order of their names, where numbers count by their value.
 
-    A name that exists is no pattern. In folders, files count whose names end in one of the `suffixes`; hidden ones,
-    descriptions of a data set and quarantines of bad rows do not. Links to folders are followed, and a file with
-    several names is found once. What is left out is noted, except hidden files.
+    A name that exists is no pattern. In a folder, only files count whose names end in one of the `suffixes`. Hidden
+    files, descriptions of a data set and quarantines of bad rows are left out, which is noted except for hidden files.
+    Links to folders are followed, and a file with several paths is found once.
 
     Raises InputNotFound if a pattern matches nothing, InputUnreadable if a folder has no such file or cannot be read.
     """
@@ -66,10 +66,10 @@ def _is_metadata(path: Path) -> bool:
 
 
 def _is_quarantine(path: Path) -> bool:
-    """Return whether a file has the bad rows of an earlier reading, with their reasons next to it, or the reasons."""
-    kept = path.name.removesuffix(REASONS_SUFFIX)
-    has_reasons = kept != path.name and FileKind.from_name(kept).format is not None
-    return has_reasons or Path(f"{path}{REASONS_SUFFIX}").is_file()
+    """Return whether a file is a quarantine, which has a file of reasons next to it, or is that file of reasons."""
+    quarantine_name = path.name.removesuffix(REASONS_SUFFIX)
+    is_reasons = quarantine_name != path.name and FileKind.from_name(quarantine_name).format is not None
+    return is_reasons or Path(f"{path}{REASONS_SUFFIX}").is_file()
 
 
 def _natural_key(path: Path) -> list[tuple[int, int, str]]:

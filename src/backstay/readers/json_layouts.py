@@ -123,7 +123,7 @@ def _first_object_size(beginning: bytes) -> int | None:
 def _read_wrapped(text: InputText, key: str) -> Iterator[InputRow]:
     member = JsonMember(text, key, shape_error="not valid JSON", element_error=NOT_AN_OBJECT)
     yield from member.rows()
-    for name, value in member.others.items():  # one beyond the text in which the rows were looked for
+    for name, value in member.others.items():  # a list after the beginning, in which the rows were found
         if isinstance(value, list) and value and isinstance(value[0], dict):
             raise text.errors.unreadable(f"both {key[:40]!r} and {name[:40]!r} are lists of objects; keep one of them")
     if member.others:

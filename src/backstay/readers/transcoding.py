@@ -32,10 +32,11 @@ def is_utf8(encoding: str | None) -> bool:
 def to_utf8(stream: BinaryIO, encoding: str, errors: InputErrors) -> BinaryIO:
     """Return the text of a stream as UTF-8, without its byte order mark.
 
-    Reading it raises InputUnreadable with the line of the first bytes that are not text in this encoding and, at its
-    end, for text that is valid UTF-8 as a whole, with at least one character outside ASCII, unless the
-    encoding is a form of Unicode. Text in another encoding is that only by chance, which is rare beyond a character or
-    two, while UTF-8 would be garbled silently.
+    Reading it raises InputUnreadable with the line of the first bytes that are not text in this encoding.
+
+    At the end, it is also raised if all text is valid UTF-8 with characters outside ASCII, which would be garbled
+    silently. Text in another encoding is valid UTF-8 only by chance, rarely with more than a character or two.
+    Encodings of Unicode, such as UTF-16, are not checked for this.
     """
     return to_stream(_blocks(stream, encoding, errors))
 
@@ -66,7 +67,7 @@ def _blocks(stream: BinaryIO, encoding: str, errors: InputErrors) -> Iterator[by
 
 
 class _Utf8Check:
-    """Whether bytes that arrive in chunks, the last of which is empty, are UTF-8 with characters outside ASCII."""
+    """A check whether bytes in chunks, the last of them empty, are UTF-8 with characters outside ASCII."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")()

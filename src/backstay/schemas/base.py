@@ -28,7 +28,7 @@ class ApiObject(BaseModel):
 
 
 class BadRowOut(ApiObject):
-    """A row of an input that cannot be used. `file` is named if there are several."""
+    """A row of an input that cannot be used. `file` is null unless the input has several."""
 
     line: int
     reason: str

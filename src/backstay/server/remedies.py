@@ -24,17 +24,17 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.NAME_ONLY_COLUMN: "say which column the topic is",
     Remedy.NAME_ENCODING: "name its encoding in `encoding`, or save it as UTF-8",
     Remedy.NAME_ENCODING_OR_SKIP: (
-        "name its encoding in `encoding`, or save it as UTF-8; or onBadRow can be `skip`, which leaves such rows out"
+        "name its encoding in `encoding`, or save it as UTF-8; or leave such rows out (`onBadRow`: `skip`)"
     ),
     Remedy.CORRECT_ENCODING: "leave `encoding` out for UTF-8",
     Remedy.SPLIT_INPUT: (
         "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
         "and `items_bytes`"
     ),
-    Remedy.SKIP_BAD_ROWS: "such rows can be left out: `onBadRow` is then `skip`",
+    Remedy.SKIP_BAD_ROWS: "leave such rows out (`onBadRow`: `skip`)",
     Remedy.SKIP_OR_RENAME: (
-        "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id; `idPrefix` puts a prefix "
-        "before all ids"
+        "leave it out (`onConflict`: `skip`), give it another id (`onConflict`: `new`), or put a prefix before all ids "
+        "(`idPrefix`)"
     ),
     Remedy.ACCEPT_WARNINGS: "without `strict` these are warnings",
     Remedy.NAME_MODEL: "name a model, as in openai:gpt-4o-mini",
@@ -47,7 +47,7 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.IGNORE_MISSING: "the list of conversations shows all; `ignoreMissing` ignores unknown ids",
     Remedy.LIST_BACKUPS: "the list of backups shows all",
     Remedy.REPLACE_BACKUP_FILE: "replace its file with an intact copy, then have it verified",
-    Remedy.SKIP_OR_REPLACE: "onConflict can be `skip`, which restores the others, or `replace`, which restores all",
+    Remedy.SKIP_OR_REPLACE: "restore only the others (`onConflict`: `skip`), or all (`onConflict`: `replace`)",
     Remedy.UNPIN_BACKUP: "unpin it first",
     Remedy.RESUME_DELETE: "finish its delete first",
 }

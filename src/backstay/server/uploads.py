@@ -29,7 +29,7 @@ class Upload:
 
     path: Path
     name: str
-    """The name by which errors and notes call it."""
+    """The name of the file in errors and notes."""
     suffix: str
     """The ending of its name, such as `.jsonl.gz`."""
     digest: str
@@ -37,7 +37,7 @@ class Upload:
     """What was noticed about its content."""
 
     def add_note(self, note: str) -> None:
-        """Add a note, which names the file by its path, unless it was added already."""
+        """Add a note with the name of the file in place of its path, unless it was added already."""
         note = note.replace(str(self.path), self.name)
         if note not in self.notes:
             self.notes.append(note)
@@ -47,7 +47,7 @@ class Upload:
 async def store_upload(
     upload: UploadFile, suffixes: tuple[str, ...], files: TemporaryFolder, *, name: str = "upload"
 ) -> AsyncIterator[Upload]:
-    """Store an upload in a file until the context exits. Errors and notes call the file by `name`.
+    """Store an upload in a file until the context exits. Errors and notes call the file `name`.
 
     Of the original name, only the suffix is used. Raises Problem like `suffix_of`.
     """
@@ -93,7 +93,7 @@ def file_name(name: str) -> str:
 
 
 def chosen_name(upload: UploadFile) -> str:
-    """Return the name of a file that a form of a page sent. Raises Problem if no file was chosen."""
+    """Return the name of the file that was chosen on a page. Raises Problem if none was."""
     name = file_name(upload.filename or "")[:200]
     if not name:
         raise Problem(422, "invalid_request", "No file was chosen; choose one, then submit again")

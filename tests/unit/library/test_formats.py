@@ -160,17 +160,25 @@ def test_csv_notes_cells_that_it_changes():
     form.chunk(Conversation([Turn("user", "- Milk"), Turn("assistant", "Yes.\x07"), Turn("user", "1 - 1")]))
 
     assert form.notes() == [
-        "2 cells were changed: a spreadsheet would run what begins like a formula, so ' precedes it, and control "
-        "characters are escapes."
+        "2 cells were changed: ' was put before text that a spreadsheet would run as a formula, and control "
+        "characters were escaped."
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "option", "message"),
     [
-        ("messages", "excel", "A byte order mark for Excel cannot be written as OpenAI messages (JSONL)"),
-        ("csv", "metadata", "All metadata cannot be written as CSV, a row per turn"),
-        ("parquet", "parsed_arguments", "Parsed arguments of tool calls cannot be written as Parquet"),
+        (
+            "messages",
+            "excel",
+            "The option for Excel has no effect in this format (OpenAI messages (JSONL)); leave it out",
+        ),
+        ("csv", "metadata", "The option for metadata has no effect in this format (CSV, a row per turn); leave it out"),
+        (
+            "parquet",
+            "parsed_arguments",
+            "The option for parsed arguments has no effect in this format (Parquet); leave it out",
+        ),
     ],
 )
 def test_options_that_would_change_nothing_are_refused(name, option, message):

@@ -73,10 +73,10 @@ class ExportOptions:
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write the id of each conversation with a loss or a warning, and why, for --ids-file.",
+            help="File to write: ids of conversations with a loss or warning, and the reasons, for --ids-file.",
         ),
     ] = None
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be exported and left out.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be exported and left out.")] = False
 
     def path(self, *, as_json: bool) -> str | None:
         """Return the file or folder to write; None for standard output. Raises SettingsError."""
@@ -118,7 +118,7 @@ async def export(session: CommandSession, *, options: SelectionOptions, choices:
     """Export conversations for training, oldest first: all, or those selected by ids or conditions.
 
     An export that would lose something, such as tool calls in CSV, is refused unless --lossy is given. Warns about
-    conversations that trainers would refuse. With --dry-run, reports all of this and writes nothing.
+    conversations that trainers would refuse. With --dry-run, it only reports all of this.
 
     \b
     Examples:

@@ -27,7 +27,7 @@ async def to_dataset(exporter: Exporter, selection: Selection | None) -> "datase
     # Removed at exit, not with the dataset: datasets derived from it write their files into the same folder.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     file = folder / "conversations.parquet"
-    with file.open("wb") as stream:  # a path would be named in errors
+    with file.open("wb") as stream:  # errors would name a path
         result = await exporter.write(stream, selection, ExportRequest(format="parquet"))
     if not result.exported:
         raise EmptySelection("No conversation is selected")

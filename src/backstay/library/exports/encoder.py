@@ -6,7 +6,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.request import ExportRequest
 from backstay.library.exports.trainer_observer import TrainerObserver
-from backstay.library.formats import Format, Prepared
+from backstay.library.formats import Format, PreparedConversation
 from backstay.library.trainer_checks import WarningKind
 
 
@@ -76,7 +76,7 @@ class Encoder:
         return Encoder(self._format.next_file(), self._request, self._findings, self._trainers)
 
 
-def _reasons(prepared: Prepared, warnings: Collection[WarningKind]) -> list[str]:
+def _reasons(prepared: PreparedConversation, warnings: Collection[WarningKind]) -> list[str]:
     """Return why a conversation is not written whole, or why trainers would refuse it, as phrases."""
     refusal = [] if prepared.refusal is None else [f"cannot be written: {prepared.refusal}"]
     return [*refusal, *(f"loses {loss}" for loss in prepared.losses), *(kind.phrase for kind in warnings)]

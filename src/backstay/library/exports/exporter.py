@@ -17,7 +17,7 @@ from backstay.library.exports.file_name import encoded, format_of_file, is_data_
 from backstay.library.exports.folder_writer import FolderWriter, refuse_other_data, refuse_unrelated_data
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.prepared_export import PreparedExport, new_format
-from backstay.library.exports.problem_file import with_problems
+from backstay.library.exports.problem_file import record_problems
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
 from backstay.library.exports.trainer_observer import TrainerObserver
 from backstay.library.formats import DEFAULT
@@ -93,8 +93,8 @@ class Exporter:
             return await self._write_stream(target, selection, request)
         path, request = Path(target), _with_format(request, target)
         write = self._write_folder if _is_folder(target, request) else self._write_file
-        with with_problems(request, excluded=self._protected_files) as noting:
-            return await write(path, selection, noting)
+        with record_problems(request, excluded=self._protected_files) as request:
+            return await write(path, selection, request)
 
     async def plan(
         self, target: str | Path | None, selection: Selection | None, request: ExportRequest
@@ -110,8 +110,8 @@ class Exporter:
             if _is_folder(target, request):
                 _check_folder(Path(target), new_format(request).suffix, request)
         request = replace(request, lossy=True, strict=False)
-        with with_problems(request, excluded=self._protected_files) as noting:
-            export = await self._prepare(selection, noting)
+        with record_problems(request, excluded=self._protected_files) as request:
+            export = await self._prepare(selection, request)
             async for _ in export.blocks():
                 pass
             export.finish(None)
@@ -254,7 +254,10 @@ def _needs_folder() -> SettingsError:
 
 
 def _needs_file() -> SettingsError:
-    return SettingsError("Problems are found while a file is written; name one, or do a dry run", setting="problems")
+    return SettingsError(
+        "An export to a stream writes no file of problems; name a file for the export, or do a dry run",
+        setting="problems",
+    )
 
 
 def _name_of(folder: Path) -> str:

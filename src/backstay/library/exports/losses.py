@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from backstay.errors import ConversationUnwritable, LossyExport
 from backstay.library.conversation import Conversation
-from backstay.library.formats import Format, Loss, Prepared
+from backstay.library.formats import Format, Loss, PreparedConversation
 from backstay.library.id_text import quoted_id
 
 
@@ -43,7 +43,7 @@ class ExportFindings:
         self._refused = 0
         self._first_refusal: tuple[str, str] | None = None
 
-    def add(self, conversation: Conversation, prepared: Prepared) -> None:
+    def add(self, conversation: Conversation, prepared: PreparedConversation) -> None:
         """Count what is written of a conversation, and what is not."""
         self.selected += 1
         self.exported += prepared.conversation is not None

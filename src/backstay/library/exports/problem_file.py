@@ -1,4 +1,4 @@
-"""The file that names the conversations which an export cannot write whole, or which trainers would refuse."""
+"""The file of problems: the conversations that an export cannot write whole, or that trainers would refuse."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +12,11 @@ from backstay.library.id_text import printed_id
 
 
 @contextmanager
-def with_problems(request: ExportRequest, *, excluded: Iterable[Path]) -> Iterator[ExportRequest]:
-    """Yield the request, which writes its file of problems, if it has one. The file stays if they refuse the export.
+def record_problems(request: ExportRequest, *, excluded: Iterable[Path]) -> Iterator[ExportRequest]:
+    """Write the file of problems of a request, if it names one; yield the request to export with.
 
-    The file cannot replace one of `excluded`. Raises OutputUnwritable.
+    The file is also written if the problems refuse the export. It cannot replace one of `excluded`. Raises
+    OutputUnwritable.
     """
     if request.problems is None:
         yield request

@@ -56,8 +56,9 @@ class ExportChoices(TypedDict, total=False):
     on_progress: Callable[[int], None] | None
     """Called with the number of exported conversations."""
     problems: str | Path | None
-    """A file to write, with the id of each conversation that loses something or that trainers would refuse, a tab, and
-    the reasons, such as `loses reasoning; ends with the user`. It is written even if the export is refused for them."""
+    """A file to write, with a line for each conversation that loses something, cannot be written or would be refused by
+    trainers: its id, a tab, and the reasons, such as `loses reasoning; ends with the user`. It is also written if these
+    refuse the export."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +83,9 @@ class ExportRequest:
     on_progress: Callable[[int], None] | None = None
     """Called with the number of exported conversations."""
     problems: Path | None = None
-    """The file for the ids of conversations with a loss or a warning."""
+    """The file for the ids of conversations with a problem, and the reasons."""
     on_problem: Callable[[str, Sequence[str]], None] | None = None
-    """Called, from any thread, for each of them with its id and the reasons."""
+    """Called, from any thread, with the id of each of these conversations and the reasons."""
 
     @classmethod
     def from_choices(cls, **choices: Unpack[ExportChoices]) -> Self:

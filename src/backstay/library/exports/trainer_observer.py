@@ -4,15 +4,17 @@ from collections.abc import Collection
 
 from backstay.library.conversation import Conversation
 from backstay.library.formats import Format, Loss
-from backstay.library.trainer_checks import OF_RESULTS, TrainerReport, WarningKind
+from backstay.library.trainer_checks import RESULT_WARNINGS, TrainerReport, WarningKind
 
 
 class TrainerObserver:
     """A report on the exported conversations that trainers would refuse."""
 
     def __init__(self, export_format: Format, *, strict: bool) -> None:
-        is_without_calls = Loss.TOOL_CALLS in export_format.unsupported
-        self.report = TrainerReport(checks=export_format.trainer_checks, ignored=OF_RESULTS if is_without_calls else ())
+        has_no_calls = Loss.TOOL_CALLS in export_format.unsupported
+        self.report = TrainerReport(
+            checks=export_format.trainer_checks, ignored=RESULT_WARNINGS if has_no_calls else ()
+        )
         self._strict = strict
         self._is_checking = strict or export_format.is_for_training
 

@@ -25,7 +25,7 @@ __all__ = [
     "Format",
     "FormatOptions",
     "Loss",
-    "Prepared",
+    "PreparedConversation",
     "ReasoningMode",
     "SystemMode",
     "format_names",
@@ -34,15 +34,11 @@ __all__ = [
 
 DEFAULT = "messages"
 DESCRIPTIVE_FIELDS = ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at")
-_OPTIONS = {
-    "excel": "A byte order mark for Excel",
-    "metadata": "All metadata",
-    "parsed_arguments": "Parsed arguments of tool calls",
-}
+_OPTIONS = {"excel": "Excel", "metadata": "metadata", "parsed_arguments": "parsed arguments"}
 TURN_IDS, TURN_METADATA = DESCRIPTIVE_TURN_FIELDS = ("turn ids", "turn metadata")
 
 
-class Prepared(NamedTuple):
+class PreparedConversation(NamedTuple):
     """What a format writes of a conversation, and what it leaves out."""
 
     conversation: "Conversation | None"
@@ -72,16 +68,19 @@ class Format(ABC):
     written_fields: Collection[str] = ()
     """The descriptive fields that the format writes."""
     unusable_options: ClassVar[Collection[str]] = ("excel",)
-    """The options of `FormatOptions` that would change nothing."""
+    """The options of `FormatOptions` that have no effect, and so are refused."""
     unsupported: Collection[Loss] = MORE_THAN_TEXT
     """What the format cannot hold in any turn."""
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
-        from backstay.library.training_content import count_features  # here, as every command's help imports this file
+        from backstay.library.training_content import count_features  # every command's help imports this module
 
         for name in self.unusable_options:
             if getattr(options, name):
-                raise SettingsError(f"{_OPTIONS[name]} cannot be written as {self.label}", setting=name)
+                raise SettingsError(
+                    f"The option for {_OPTIONS[name]} has no effect in this format ({self.label}); leave it out",
+                    setting=name,
+                )
         self.options = options
         self._count_features = count_features
 
@@ -90,20 +89,20 @@ class Format(ABC):
         """How many conversations wait for others of their row."""
         return 0
 
-    def prepare(self, conversation: "Conversation") -> Prepared:
-        """Return what is written of a conversation, and what `chunk` leaves out."""
+    def prepare(self, conversation: "Conversation") -> PreparedConversation:
+        """Return what `chunk` can write of a conversation, and what is left out."""
         if (refusal := self.refusal(conversation)) is not None:
-            return Prepared(None, refusal=refusal)
+            return PreparedConversation(None, refusal=refusal)
         applied = self.options.apply(conversation)
         if not applied.turns:
-            return Prepared(None, refusal="it has only system messages, which are left out")
+            return PreparedConversation(None, refusal="it has only system messages, which are left out")
         supported, losses = self.remove_unsupported(applied)
         if supported is not None and (features := self._count_features(supported)):
             losses = {**{loss: count for loss, count in features.items() if loss in self.unsupported}, **losses}
-        return Prepared(supported, losses)
+        return PreparedConversation(supported, losses)
 
     def refusal(self, conversation: "Conversation") -> str | None:
-        """Return why the text of a conversation cannot be written, None if it can. Turns are numbered as stored."""
+        """Return why a conversation cannot be written, None if it can. Turns are numbered as stored."""
         return None
 
     def final_losses(self) -> Mapping[Loss, int]:
@@ -128,7 +127,7 @@ class Format(ABC):
         return bool(turn.outdated_parts or (turn.metadata and turn.metadata.keys() - self.training_keys(turn)))
 
     def training_keys(self, turn: "Turn") -> Collection[str]:
-        """Return the keys of a turn's metadata that are training data, and so are written or a loss."""
+        """Return the keys of a turn's metadata that are training data, and so either written or counted as a loss."""
         from backstay.library.training_content import weight  # every command's help imports this module
 
         return () if weight(turn) is None else ("weight",)

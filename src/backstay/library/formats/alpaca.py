@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
 from backstay.library.loss import Loss
-from backstay.library.training_content import text_only, with_system_role
+from backstay.library.training_content import to_text_only, with_system_role
 
 if TYPE_CHECKING:
     from backstay.library.turn import Turn
@@ -25,7 +25,7 @@ class AlpacaFormat(JsonLines):
         kept: list[Turn] = []
         pairs: list[Turn] = []
         conversation, of_developer = with_system_role(conversation)
-        conversation, without_fields = text_only(conversation)
+        conversation, without_fields = to_text_only(conversation)
         left_out = Counter({**of_developer, **without_fields})
         for number, turn in enumerate(conversation.turns):
             if turn.role == "system" and number == 0:

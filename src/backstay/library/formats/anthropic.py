@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from backstay.library.content_blocks import bare_image, to_block
+from backstay.library.content_blocks import to_bare_image, to_block
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines, embed
 from backstay.library.loss import Loss
@@ -54,17 +54,17 @@ class AnthropicFormat(JsonLines):
 
 
 def _with_blocks_only(turn: Turn) -> tuple[Turn, Counter[Loss]]:
-    """Return the turn with the parts that are blocks, and what is left out of the others.
+    """Return the turn with only parts that can be blocks, and what is left out.
 
-    Of an image its URL stays, and of any other part, such as audio with a transcript, the text.
+    An image keeps its URL. Any other part is replaced by its text, such as the transcript of audio.
     """
     lost = Counter[Loss]()
     parts: list[Any] = []
     for part in turn.current_parts or ():
         if to_block(part) is not None:
             parts.append(part)
-        elif (picture := bare_image(part)) is not None:
-            parts.append(picture)
+        elif (image := to_bare_image(part)) is not None:
+            parts.append(image)
             lost[Loss.PART_KEYS] += 1
         else:
             parts += filter(None, [text_of_parts([part])])

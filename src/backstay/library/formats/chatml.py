@@ -6,7 +6,7 @@ from typing import Any
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
 from backstay.library.loss import Loss
-from backstay.library.training_content import text_only
+from backstay.library.training_content import to_text_only
 
 _START, _END = "<|im_start|>", "<|im_end|>"
 
@@ -28,7 +28,7 @@ class ChatMLFormat(JsonLines):
         return None
 
     def remove_unsupported(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
-        written, left_out = text_only(conversation)
+        written, left_out = to_text_only(conversation)
         return (written, left_out) if written.turns else (None, {Loss.NO_ANSWER: 1})
 
     def row(self, conversation: Conversation) -> dict[str, Any]:

@@ -55,8 +55,8 @@ class CsvFormat(Format):
         if self._changed_cells:
             cells = "1 cell was" if self._changed_cells == 1 else f"{self._changed_cells:,} cells were"
             notes.append(
-                f"{cells} changed: a spreadsheet would run what begins like a formula, so ' precedes it, and control "
-                "characters are escapes."
+                f"{cells} changed: ' was put before text that a spreadsheet would run as a formula, and control "
+                "characters were escaped."
             )
         if self._long_cells:
             cells = "1 cell is" if self._long_cells == 1 else f"{self._long_cells:,} cells are"

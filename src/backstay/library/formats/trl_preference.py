@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import DESCRIPTIVE_FIELDS, Format, FormatOptions, Prepared
+from backstay.library.formats import DESCRIPTIVE_FIELDS, Format, FormatOptions, PreparedConversation
 from backstay.library.json_lines import descriptive_fields, write_line
 from backstay.library.loss import Loss
 from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools, with_parsed_arguments
@@ -42,10 +42,10 @@ class TrlPreferenceFormat(Format):
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def prepare(self, conversation: Conversation) -> Prepared:
+    def prepare(self, conversation: Conversation) -> PreparedConversation:
         side, pair = _side(conversation), _pair(conversation)
         if side is None or self._unmatched.get(pair) == side:
-            return Prepared(None, {Loss.COUNTERPART: 1})
+            return PreparedConversation(None, {Loss.COUNTERPART: 1})
         if self._unmatched.pop(pair, None) is None:
             self._unmatched[pair] = side
         return super().prepare(conversation)
@@ -55,8 +55,8 @@ class TrlPreferenceFormat(Format):
 
     def omitted_fields(self, conversation: Conversation) -> Collection[str]:
         omitted = super().omitted_fields(conversation)
-        is_linked_only = conversation.metadata.keys() <= {SIDE, PAIR}
-        return [name for name in omitted if name != "metadata"] if is_linked_only else omitted
+        has_only_link = conversation.metadata.keys() <= {SIDE, PAIR}
+        return [name for name in omitted if name != "metadata"] if has_only_link else omitted
 
     def chunk(self, conversation: Conversation) -> bytes:
         side, pair = _side(conversation), _pair(conversation)

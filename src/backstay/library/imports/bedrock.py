@@ -17,7 +17,10 @@ def is_bedrock_block(block: Any) -> bool:
 
 
 def to_typed_block(block: Any) -> Any:
-    """Return a block of Bedrock's API with a type, which for an image and the like is its key; others unchanged."""
+    """Return a block of Bedrock's API as one of Anthropic's; one without a counterpart gets its key as its type.
+
+    Any other value is returned unchanged.
+    """
     match block:
         case {"toolUse": {"toolUseId": call_id, **call}, **more} if not more:
             return {"type": "tool_use", "id": call_id, **call}

@@ -10,7 +10,7 @@ from backstay.errors import InvalidRow
 from backstay.library.canonical_json import is_same_json
 from backstay.library.id_text import to_id
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
-from backstay.library.imports.tools import parse_json, read_tool_calls, shorten_call
+from backstay.library.imports.tools import parse_json, read_tool_calls, without_extra_keys
 from backstay.library.record import TURNS, Document
 from backstay.readers.input_errors import InputErrors
 
@@ -85,17 +85,17 @@ class ImportRow:
     def _add_fields(self, metadata: Values, fields: Mapping[str, Any], subject: str) -> Values:
         for name, value in fields.items():
             is_same = name not in metadata or is_same_json(metadata[name], value)
-            if not is_same and not _is_same_calls(name, metadata[name], value):
+            if not is_same and not _differs_in_extra_keys(name, metadata[name], value):
                 raise self.error(
                     f"{subject} has {name!r} both as a key and in its metadata, with different values; rename one"
                 )
         return {**fields, **metadata}
 
 
-def _is_same_calls(name: str, whole: Any, shortened: Any) -> bool:
-    """Return whether the metadata has the tool calls of a key with more keys, which a column of Parquet cannot hold."""
+def _differs_in_extra_keys(name: str, whole: Any, shortened: Any) -> bool:
+    """Return whether two lists of tool calls differ only in extra keys, which the column of Parquet cannot hold."""
     calls = read_tool_calls(whole) if name == "tool_calls" and isinstance(whole, list) else None
-    return calls is not None and [shorten_call(call) for call in calls] == shortened
+    return calls is not None and [without_extra_keys(call) for call in calls] == shortened
 
 
 def plain_turn(role: str, content: str) -> Document:
@@ -139,7 +139,7 @@ def _metadata(values: Values) -> Values:
     metadata = values["metadata"]
     # Tables such as CSV and Parquet hold it as JSON text.
     parsed = parse_json(metadata) if isinstance(metadata, str) and metadata.startswith("{") else metadata
-    if isinstance(parsed, dict) or metadata is None:  # other text stays a value, and is kept
+    if isinstance(parsed, dict) or metadata is None:  # other text stays among the values, which are kept
         del values["metadata"]
     return parsed if isinstance(parsed, dict) else {}
 

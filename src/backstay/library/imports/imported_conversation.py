@@ -84,7 +84,7 @@ def to_document(
 
 
 def with_id_prefix(document: Document, prefix: str) -> Document:
-    """Return a conversation with a prefix before its id, if it has one, and before that of its preference pair."""
+    """Return a conversation with a prefix before its id and that of its preference pair; unchanged if it has no id."""
     if not prefix or document["id"] is None:
         return document
     metadata = document["metadata"]

@@ -40,7 +40,7 @@ def read_message(
         fields["parts"] = parts
     elif content and "parts" in fields:
         fields["parts"] = _with_text(fields["parts"], content, number, row)
-    if role == "assistant" and not content and "parts" not in fields and (parts := _take_parts(values)):
+    if role == "assistant" and not content and "parts" not in fields and (parts := _take_refusal_and_audio(values)):
         content, fields["parts"] = text_of_parts(parts), parts
     if is_caller(speaker) and "tool_calls" not in fields and (calls := read_calls_text(content)) is not None:
         content, fields["tool_calls"] = "", calls
@@ -130,7 +130,7 @@ def take_fields(values: Values) -> dict[str, Any]:
     return fields
 
 
-def _take_parts(values: Values) -> list[dict[str, Any]]:
+def _take_refusal_and_audio(values: Values) -> list[dict[str, Any]]:
     """Remove the refusal and the audio that OpenAI's API has in place of content, and return them as parts."""
     names = [name for name, kind in _IN_PLACE_OF_CONTENT.items() if isinstance(values.get(name), kind) and values[name]]
     return [{"type": name, name: values.pop(name)} for name in names]

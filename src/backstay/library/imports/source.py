@@ -218,7 +218,7 @@ class ImportSource:
             self._check_version(member.others)
             # Only a backup of Backstay, reformatted by another program, has this key.
             if "backupId" in member.others:
-                yield self._incoming(row, read_backup_row(row, self.origin), is_exact=True)
+                yield self._to_conversation(row, read_backup_row(row, self.origin), is_exact=True)
             else:
                 yield from self._read_row(row, self.origin)
         self._check_version(member.others)
@@ -243,11 +243,11 @@ class ImportSource:
 
     def _read_row(self, row: InputRow, origin: InputErrors) -> list[ImportedConversation]:
         documents = read_row(row, origin, split_reasoning=self._split_reasoning)
-        conversations = [self._incoming(row, document) for document in documents]
+        conversations = [self._to_conversation(row, document) for document in documents]
         self._rows_without_id += any(document["id"] is None for document in documents)
         return conversations
 
-    def _incoming(self, row: InputRow, document: Document, *, is_exact: bool = False) -> ImportedConversation:
+    def _to_conversation(self, row: InputRow, document: Document, *, is_exact: bool = False) -> ImportedConversation:
         document = with_id_prefix(document, self._id_prefix)
         return self._prepare(ImportedConversation(row.line, document, is_exact, row.size))
 
@@ -259,7 +259,7 @@ class ImportSource:
 
     def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
-        return self._incoming(row, read_backup_row(row, self.origin), is_exact=True)
+        return self._to_conversation(row, read_backup_row(row, self.origin), is_exact=True)
 
 
 @cache

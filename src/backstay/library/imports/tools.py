@@ -51,8 +51,8 @@ def read_tool_call(value: Any) -> dict[str, Any] | None:
     return ToolCall(call_id, name, to_arguments(arguments), extra=extra or None).to_dict()
 
 
-def shorten_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call of `read_tool_call` as a call of a function without other keys, as a column of Parquet has it."""
+def without_extra_keys(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call from `read_tool_call` without extra keys and types, as the Parquet column for calls holds it."""
     whole = ToolCall.from_dict(call)
     return {} if whole is None else replace(whole, extra=None).to_dict()
 
@@ -103,7 +103,7 @@ def _to_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     """Return a definition in OpenAI's shape, if it is in Anthropic's shape or flat; otherwise unchanged."""
     if not isinstance(tool.get("name"), str) or _FUNCTION in tool or tool.get("type") not in (None, _CUSTOM):
         return dict(tool)
-    if tool.get("type") == _CUSTOM and "input_schema" not in tool:  # of OpenAI's, whose input is any text
+    if tool.get("type") == _CUSTOM and "input_schema" not in tool:  # one of OpenAI's API, whose input is any text
         return dict(tool)
     function = {key: entry for key, entry in tool.items() if key != "type"}
     if "input_schema" in function and "parameters" not in function:

@@ -122,9 +122,9 @@ async def export_conversations(body: ExportIn, services: OwnerServices, state: S
 
 @router.post("/export-plan", responses=errors(404, 413, 429))
 async def plan_export(body: ExportIn, services: OwnerServices, state: State) -> ExportPlanOut:
-    """Return what an export would leave out, and what trainers would refuse, without the export.
+    """Return what an export would leave out, and what trainers would refuse, without exporting anything.
 
-    It reads all that the export would. `lossy` and `strict` change nothing.
+    It takes as long as the export, because it reads the same conversations. `lossy` and `strict` have no effect.
     """
     async with state.downloads.slot(services.owner):
         plan = await services.conversations.plan_export(None, body.to_selection(), **body.to_choices())

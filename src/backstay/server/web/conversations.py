@@ -117,7 +117,7 @@ class ExportForm(FormSelection):
 
     format: ExportFormat = DEFAULT_FORMAT
     confirmed: bool = False
-    """Whether what the plan of the export shows was confirmed."""
+    """Whether the user confirmed the losses and warnings that the plan of the export shows."""
 
     def to_selection(self) -> Selection:
         """Return the selection. Raises Problem if it has too many ids."""

@@ -19,7 +19,7 @@ _ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
 _ONLY_CONTAINING = """AND (backstay_contains(topic, :search) OR backstay_contains(persona, :search)
         OR EXISTS (SELECT 1 FROM turns
                     WHERE turns.conversation_key = conversations.key AND backstay_contains(turns.content, :search)))"""
-# Values that JSON cannot hold. If it was another error, reading them row by row raises it again.
+# Errors about values that JSON cannot hold. For any other cause, reading row by row raises the error again.
 _NOT_AS_JSON = (apsw.SQLError, apsw.TooBigError, orjson.JSONDecodeError)
 _TURNS_CONVERSATIONS = 16  # whose turns are in memory together, whatever their size
 

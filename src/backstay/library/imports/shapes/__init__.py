@@ -115,7 +115,7 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
 
 
 def _expected(values: Values) -> str:
-    """Return what the shapes need of which a row has a key, otherwise what the most common ones need."""
+    """Return what the shapes need that have a key of the row; if none has, what the most common ones need."""
     labels = dict.fromkeys(shape.label for shape in _candidates(_keys_of_shapes().intersection(values)))
     return " or ".join(labels) or _MOST_COMMON
 

@@ -46,7 +46,7 @@ class PromptCompletionShape(Shape):
 
 
 def _has_input_and_output(values: Mapping[str, Any]) -> bool:
-    """Return whether `input` is the question of the row: next to an instruction it is a part of that."""
+    """Return whether `input` is the question of the row. Next to an instruction, it is a part of that."""
     are_turns = all(values.get(key) and isinstance(values[key], str | list) for key in (_INPUT, _OUTPUT))
     return are_turns and not isinstance(values.get("instruction"), str)
 

@@ -1,7 +1,7 @@
 -- Return the columns of the turns of these conversations, each as one JSON array, in order of key and sequence.
 --
--- The result is one row, since every row hands over the interpreter lock. A blob is an error, raised by '!', which is no
--- JSON; JSON functions would take it for JSONB. Only blobs are not less than x''.
+-- The result is one row, because fetching each row hands over the interpreter lock. JSON functions would read a blob as
+-- JSONB, so a blob causes an error: '!' is not JSON. Only blobs are not less than x''.
 SELECT json_group_array(key)      AS keys,
        json_group_array(id)       AS ids,
        json_group_array(role)     AS roles,
