@@ -239,7 +239,7 @@ def within(backstay: Commands, monkeypatch, capfd) -> Iterator[Callable[..., End
 
 
 def _bound_by_modes(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command without root's privilege to ignore file modes."""
+    """Run a command without the privilege of root to ignore file modes."""
     rights = "-dac_override,-dac_read_search"
     without = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.geteuid() == 0 else []
     return subprocess.run(

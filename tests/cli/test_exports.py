@@ -87,7 +87,7 @@ def test_losses_are_refused_then_announced(within, backstay, stored):
 
 
 def test_a_dry_run_reports_and_writes_nothing(within, backstay, stored):
-    """A dry run says what a lossy export would leave out, in which format, and leaves the file as it is."""
+    """A dry run reports the format and what a lossy export would leave out, and does not change the file."""
     stored(_TOOLS, _PLAIN, _ASKING)
     (backstay.folder / "out.csv").write_text("good")
 
@@ -209,7 +209,7 @@ def test_parquet_is_not_written_to_a_terminal(backstay, stored):
 
 
 def test_an_export_to_standard_output_by_name_continues_it(backstay, stored):
-    """`-o /dev/stdout >> log` appends to the log, which the export does not replace; a pipe gets it too."""
+    """An export to `/dev/stdout` appends to the file behind it, instead of replacing it, and goes into a pipe."""
     stored(_PLAIN)
     log = backstay.folder / "log"
     log.write_text("before\n")
@@ -234,7 +234,7 @@ def test_an_empty_name_of_the_output_is_refused(within, backstay, stored):
 
 
 def test_problems_select_conversations(within, backstay, stored):
-    """The file of problems names conversations with the reasons, and selects them in another command."""
+    """The file of problems has conversations with the reasons, and selects them as `--ids-file` of another command."""
     stored(_TOOLS, _PLAIN, _ASKING)
 
     planned = _export(within, "--format", "sharegpt", "--dry-run", "--problems", "problems.txt")

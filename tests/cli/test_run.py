@@ -281,7 +281,7 @@ def test_a_folder_without_files_of_items_is_refused(within, backstay):
 @pytest.mark.parametrize("pattern", ["", "/**/*.jsonl"])
 @pytest.mark.parametrize("command", [["run", "--job", "j", "--model", "scripted"], ["conversations", "import"]])
 def test_a_subfolder_that_cannot_be_read_refuses_the_input(bound, backstay, command, pattern):
-    """A subfolder without permission is an error that names it, as a file without it is; nothing is left out."""
+    """A subfolder that may not be read is an error that names it, and not left out."""
     data = backstay.folder / "data"
     (data / "closed").mkdir(parents=True)
     (data / "a.jsonl").write_text('{"topic": "tea", "messages": [{"role": "user", "content": "Hello"}]}\n')

@@ -263,7 +263,7 @@ async def test_an_existing_file_is_not_overwritten(backstay, tmp_path):
 
 
 async def test_existing_reasons_are_not_overwritten(backstay, tmp_path):
-    """Reasons of other rows refuse the import; the same ones, as after a kill between two renames, do not."""
+    """An existing file with other reasons refuses the import; one with the same, as after a kill, does not."""
     file, quarantine = _write(tmp_path / "in.jsonl", _MIXED), tmp_path / "bad.jsonl"
     reasons = _write(tmp_path / "bad.jsonl.reasons.jsonl", b"mine\n")
     with pytest.raises(OutputUnwritable, match=r"bad.jsonl.reasons.jsonl: exists with other content"):

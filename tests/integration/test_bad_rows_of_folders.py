@@ -80,8 +80,8 @@ async def test_a_quarantine_has_the_rows_of_several_files(backstay, shards, tmp_
 
 
 @pytest.mark.parametrize("pattern", ["", "part-[12].*", "**"])
-async def test_a_quarantine_within_its_folder_is_no_input(backstay, shards, pattern):
-    """An import whose quarantine is in the imported folder, and a run, can be repeated; by its name it is read."""
+async def test_a_quarantine_in_an_input_folder_is_left_out(backstay, shards, pattern):
+    """A quarantine in the input folder is left out when an import or run is repeated; if it is named, it is read."""
     (shards / "part-10.csv").unlink()
     quarantine = shards / "part-2.jsonl"
     first = await backstay.conversations.import_file(shards / pattern, quarantine=quarantine)

@@ -132,7 +132,7 @@ async def test_plain_conversations_need_no_permission(backstay, tmp_path, format
 
 @pytest.mark.parametrize("format_", ["messages", "sharegpt", "csv", "alpaca", "trl-preference", "parquet"])
 async def test_a_plan_is_the_result_of_the_export(backstay, tmp_path, format_):
-    """A plan has the counts that a lossy export then has, and neither writes nor refuses anything."""
+    """A plan has the counts of a lossy export, and neither writes nor refuses anything."""
     await _store(backstay, _row("plain", topic="rain"), _row("tools", _TURNS), _row("asking", _TURNS[:1]))
     await _store(backstay, *(_row(f"p{n}", metadata={"preference_pair": "p", "preference": s}) for n, s in _PAIR))
 
@@ -145,8 +145,8 @@ async def test_a_plan_is_the_result_of_the_export(backstay, tmp_path, format_):
     assert replace(plan, path=result.path, files=result.files) == result
 
 
-async def test_a_plan_refuses_what_no_option_allows(backstay, tmp_path):
-    """A plan raises the errors of an export that neither `lossy` nor `strict` is about."""
+async def test_a_plan_raises_the_other_errors_of_an_export(backstay, tmp_path):
+    """A plan raises the errors of an export that do not concern losses and warnings."""
     await _store(backstay, _row("marked", [{"role": "user", "content": "<|im_start|>"}]))
     plan_export = backstay.conversations.plan_export
     (tmp_path / "data").mkdir()
@@ -456,7 +456,7 @@ async def test_a_failed_export_leaves_no_folder(backstay, tmp_path, monkeypatch,
 
 @pytest.mark.parametrize("way", ["plan", "refused", "written"])
 async def test_problems_name_the_conversations(backstay, tmp_path, way):
-    """A file names each conversation with a loss or a warning, even if that refuses the export."""
+    """The file of problems names each conversation with a loss or a warning, even if that refuses the export."""
     await _store(backstay, _row("plain"), _row("a b", _TURNS), _row("open", [_QUESTION]))
     problems = tmp_path / "problems.txt"
     choices = {"format": "csv" if way == "refused" else "messages", "problems": problems}
@@ -474,8 +474,8 @@ async def test_problems_name_the_conversations(backstay, tmp_path, way):
     assert problems.read_text() == (lost if way == "refused" else warned)
 
 
-async def test_problems_need_a_file_and_spare_the_database(backstay, tmp_path):
-    """The file of problems cannot replace a database, and a stream, which is checked before, has none."""
+async def test_a_file_of_problems_is_refused_for_a_stream_and_over_a_database(backstay, tmp_path):
+    """A file of problems cannot replace a database, and an export to a stream is refused with one."""
     await _many(backstay, 1)
     database = next((path for path in tmp_path.iterdir() if path.suffix == ".db"), None)
 
@@ -489,7 +489,7 @@ async def test_problems_need_a_file_and_spare_the_database(backstay, tmp_path):
 @pytest.mark.parametrize("count", [1, 1_200])
 @pytest.mark.parametrize("name", ["out.json", "out.json.gz"])
 async def test_a_json_file_is_one_array(backstay, tmp_path, name, count):
-    """A file that is named like JSON has one array, which other programs load whole; it is imported as it was."""
+    """A file whose name ends in `.json` is one JSON array, which can be imported again."""
     await _many(backstay, count)
 
     await backstay.conversations.write_export(tmp_path / name, format="native")
@@ -621,8 +621,8 @@ async def test_a_device_has_no_card_next_to_it(backstay, tmp_path):
     assert not (tmp_path / "pipe.md").exists()
 
 
-async def test_an_open_file_is_measured_before_it_is_written(backstay, tmp_path):
-    """A file that is named by its descriptor, and so written directly, gets no byte if the format loses something."""
+async def test_an_open_file_is_written_only_after_the_first_pass(backstay, tmp_path):
+    """A file named by its descriptor, and so written directly, gets no byte if the format would lose something."""
     await _store(backstay, *(_row(f"c{number}") for number in range(3)), _row("tools", _TURNS))
 
     with (tmp_path / "out").open("wb") as out:
@@ -701,7 +701,7 @@ async def test_a_dataset_has_the_columns_of_parquet(backstay):
 
 
 async def test_a_dataset_of_nothing_is_refused(backstay):
-    """A dataset of an empty library is refused, and the error names no file that the caller does not know."""
+    """A dataset of an empty library is refused, and the error names no temporary file."""
     with pytest.raises(EmptySelection) as caught:
         await backstay.conversations.to_dataset()
 

@@ -198,7 +198,7 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
 
 
 async def test_a_prefix_keeps_the_ids_of_two_data_sets_apart(backstay, tmp_path):
-    """A prefix before the ids of a file, and of its pairs, stores it next to another one with the same ids, once."""
+    """With a prefix before its ids and pairs, a file is stored next to another one with the same ids, and only once."""
     answers = {"prompt": "Q", "chosen": "A", "rejected": "B"}
     first = _jsonl(tmp_path / "a.jsonl", {"id": 0, "messages": _MESSAGES}, {"id": 1, **answers})
     other = [{"id": "t", "role": "user", "content": "Bye"}]
@@ -238,7 +238,7 @@ async def test_a_prefix_has_to_be_allowed_in_an_id(backstay, tmp_path, prefix):
 
 
 async def test_rows_without_an_id_are_noted(backstay, tmp_path):
-    """An import notes how many rows have no id and so would be stored again, of all files together, once."""
+    """An import notes once, for all files together, how many rows have no id and so would be stored again."""
     notes, folder = list[str](), tmp_path / "folder"
     folder.mkdir()
     _jsonl(folder / "a.jsonl", {"messages": _MESSAGES}, {"id": "x", "messages": _MESSAGES}, {"messages": []})
@@ -382,7 +382,7 @@ async def test_an_import_in_another_encoding(backstay, tmp_path):
 
 
 async def test_utf8_among_files_of_another_encoding_is_refused(backstay, tmp_path):
-    """With the encoding of one file of a folder, nothing is imported if another one is UTF-8; the error names that."""
+    """A UTF-8 file in a folder that is read in another encoding refuses the import, and the error names the file."""
     row = '{"messages": [{"role": "user", "content": "Größe"}]}\n'
     (tmp_path / "a.jsonl").write_bytes(row.encode("cp1252"))
     (tmp_path / "b.jsonl").write_bytes(row.encode())
@@ -435,7 +435,7 @@ async def test_a_pipe_that_does_not_wait_is_refused(backstay):
 
 
 async def test_a_pipe_with_a_name_is_refused(backstay, tmp_path):
-    """A named pipe is refused at once: an import reads its file twice, and must not wait for a writer of the pipe."""
+    """A named pipe is refused at once, without waiting for its writer, because an import reads its file twice."""
     pipe = tmp_path / "in.jsonl"
     os.mkfifo(pipe)
     importing = asyncio.create_task(backstay.conversations.import_file(pipe))
@@ -601,7 +601,7 @@ async def test_shapes_of_public_data_sets_are_stored_whole(backstay, tmp_path):
 
 
 async def test_ids_that_pandas_made_floats_are_whole_numbers(backstay, tmp_path):
-    """An id that a table holds as a float, since others are missing, is its whole number in JSON and Parquet."""
+    """An id that is a float in JSON or Parquet, as pandas writes it if others are missing, is its whole number."""
     frame = pandas.DataFrame({"id": [7, None], "prompt": ["Q", "P"], "completion": ["A", "B"]})
     frame.to_parquet(tmp_path / "in.parquet")
     frame.to_json(tmp_path / "in.jsonl", orient="records", lines=True)

@@ -58,7 +58,7 @@ async def test_losses_are_refused_with_their_counts(export):
 
 
 async def test_a_plan_has_the_counts_of_the_export(api, export):
-    """The plan of an export has its losses, the fields that are not written and what trainers would refuse."""
+    """The plan of an export has its losses, the fields that are not written, and what trainers would refuse."""
     asking = {"id": "asking", "topic": "rain", "conversation_turns": _TURNS[1:2]}
     (await api.ann.post("/api/conversations/import", files={"file": ("a.json", json.dumps([asking]).encode())}))
 

@@ -86,7 +86,7 @@ async def test_every_form_refuses_a_field_it_does_not_have(api, address, name, h
 
 
 async def test_an_unknown_file_of_a_form_is_refused(api):
-    """A file under another name than `file` is named, instead of being reported as missing."""
+    """A file in a form field other than `file` is refused by the name of that field, not as missing."""
     answer = await api.ann.post("/api/conversations/import", files={"files": ("c.jsonl", b"{}")})
 
     assert answer.json()["error"]["message"] == "files: Unknown form field; did you mean file?"

@@ -266,7 +266,7 @@ def test_forms_beyond_their_limits_are_refused(server, content, kind):
 
 
 def test_a_form_at_its_limits_is_read(server):
-    """Control: a form at the limits of length and number of fields is read, so its unknown fields are named."""
+    """A form at the limits of length and number of fields is still read, so its unknown fields are named."""
     fields = b"".join(_form_field(f"f{number}", b"x" * 65_536 if number == 0 else b"x") for number in range(298))
 
     answer = server.client.post(
@@ -372,7 +372,7 @@ async def test_items_of_the_legacy_library_make_a_job(api):
 
 
 async def test_an_import_puts_a_prefix_before_ids(api):
-    """With `idPrefix`, ids begin with it; with another prefix, it is another request; a prefix of spaces is refused."""
+    """Ids begin with `idPrefix`; another prefix makes another request, and a prefix of spaces is refused."""
     row = b'{"id": 7, "messages": [{"role": "assistant", "content": "A"}]}'
     answers = [
         await api.ann.post(
@@ -467,7 +467,7 @@ def test_the_expanded_content_of_an_upload_is_limited(narrow_server, compress):
 
 
 async def test_responses_have_what_was_noticed_about_a_file(api):
-    """The response to an import and to an upload, and to its repetition, has a note for each fact, said once."""
+    """Responses to an import and an upload, and to their repetition, have each note about the file once."""
     chats = {"file": ("c.csv", "id;prompt;completion\n1;Tea?;Tea.\n".encode("utf-16"))}
     topics = {"file": ("t.csv", b"topic|tone\nTea|warm\n")}
     form = {"jobId": "job", "processor": "scripted", "start": "false"}

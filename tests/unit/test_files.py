@@ -151,8 +151,8 @@ def test_device_is_written_directly():
 
 
 @pytest.mark.parametrize("name", ["/dev/fd/{}", "link"])
-def test_an_open_file_is_written_where_it_stands(tmp_path, monkeypatch, name):
-    """A path that names an open file continues it, instead of replacing the file behind it."""
+def test_an_open_file_is_continued(tmp_path, monkeypatch, name):
+    """Writing to the path of an open file continues that file, instead of replacing it."""
     monkeypatch.chdir(tmp_path)
     with Path("log").open("wb", buffering=0) as log:
         os.set_inheritable(log.fileno(), True)
@@ -166,7 +166,7 @@ def test_an_open_file_is_written_where_it_stands(tmp_path, monkeypatch, name):
 
 
 def test_an_open_pipe_is_written_directly():
-    """A pipe without a name, such as the one of `>(…)` in a shell, is written directly."""
+    """A pipe without a name, as the shell makes for `>(…)`, is written directly."""
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     try:
@@ -179,7 +179,7 @@ def test_an_open_pipe_is_written_directly():
 
 
 def test_a_file_that_this_process_opened_for_itself_is_no_target(tmp_path):
-    """The number of a file that was not inherited, such as a connection to a database, is refused, like a free one."""
+    """A descriptor that was not inherited, such as that of a database, is refused like one that is not open."""
     with (tmp_path / "own").open("wb") as own:
         path = Path(f"/dev/fd/{own.fileno()}")
         with pytest.raises(OutputUnwritable, match="Bad file descriptor"), write_atomically(path) as out:
@@ -291,7 +291,7 @@ def test_file_and_folder_are_synced(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", ["open", "flock"])
 def test_a_folder_removed_before_it_was_locked_is_created_again(tmp_path, monkeypatch, call):
-    """If the temporary folder is removed as a leftover just before it is opened or locked, another one is filled."""
+    """If another process removes the temporary folder before it is opened or locked, a new one is created."""
     module = {"open": os, "flock": fcntl}[call]
     original, removed = getattr(module, call), []
 
@@ -337,7 +337,7 @@ else:
 @pytest.mark.parametrize("is_killed", [True, False])
 @pytest.mark.parametrize("kind", ["file", "new folder", "old folder"])
 def test_leftovers_of_dead_processes_are_removed(tmp_path, kind, is_killed):
-    """A write removes what a killed one of the same name left, and spares what a living one still writes."""
+    """A write removes temporary files of killed processes for the same name, but not those of living ones."""
     target, other = tmp_path / "out", tmp_path / ".output.01234567.part"
     other.touch()
     if kind == "old folder":
@@ -367,7 +367,7 @@ def test_leftovers_of_dead_processes_are_removed(tmp_path, kind, is_killed):
 
 
 def test_leftovers_of_a_quarantine_stay(tmp_path):
-    """What a killed process left of a file that nothing can write again, such as bad rows, is not removed."""
+    """Temporary files of a quarantine stay after a kill, because they may be the only copy of the bad rows."""
     (tmp_path / ".out.01234567.part").write_bytes(b"rows")
 
     with replace_atomically(tmp_path / "out"):
@@ -377,7 +377,7 @@ def test_leftovers_of_a_quarantine_stay(tmp_path):
 
 
 def test_a_complete_file_is_spared_until_it_is_renamed(tmp_path, monkeypatch):
-    """A write that begins just before another one renames its file does not remove that file."""
+    """A write does not remove the temporary file of another one that is about to rename it."""
     path, replace, names = tmp_path / "out", Path.replace, iter(["first"])
 
     def write_before(temporary, target):
@@ -404,7 +404,7 @@ def _write_new(target, kind):
 
 
 def test_a_folder_is_not_replaced_by_a_file(tmp_path):
-    """If a file of a folder cannot be replaced because it is a folder itself, none is."""
+    """If one of the files to replace is a folder, no file is replaced."""
     (tmp_path / "out" / "b").mkdir(parents=True)
 
     def fill():

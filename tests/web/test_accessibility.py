@@ -94,7 +94,7 @@ async def test_axe_finds_nothing_where_a_batch_is_prepared(page, server):
 
 
 async def test_axe_finds_nothing_where_a_file_was_read_in_part(page, tmp_path):
-    """The pages after an import and a start that left rows out have no accessibility violations."""
+    """The pages after an import and after a start, which report rows left out, have no accessibility violations."""
     (tmp_path / "chats.csv").write_text("prompt;completion\nHi;Hello\nshort\n")
     (tmp_path / "part.csv").write_text("topic;tone\nTea;warm\nshort\n")
     await page.goto("/conversations")

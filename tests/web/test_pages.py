@@ -66,7 +66,7 @@ async def test_columns_that_do_not_fit_are_reported(browser_like):
 
 
 async def test_options_say_how_a_file_is_read(local, browser_like):
-    """A file in another encoding and with bad rows is started once the options on the page say so."""
+    """A batch from a file in another encoding and with bad rows starts once the options on the page allow it."""
     content = "topic;tone\ncafé;warm\nshort\ntea;cold\n".encode("cp1252")
     uploaded = await browser_like.post("/batches/upload", files={"file": ("t.csv", content)})
     new, _, file_id = uploaded.headers["location"].partition("?file=")
@@ -98,7 +98,7 @@ async def test_options_say_how_a_file_is_read(local, browser_like):
 
 
 async def test_a_file_is_imported_without_a_script(local, browser_like):
-    """An import shows its counts, the rows it left out, what trainers would refuse and what it noticed."""
+    """The page after an import shows counts, rows left out, what trainers would refuse, and notes on the file."""
     content = 'prompt;completion\n"Hi";"Ça va?"\nonly\nshort\n'.encode("cp1252")
     form = await browser_like.get("/conversations/import")
 

@@ -93,7 +93,7 @@ def test_struck_while_a_lock_file_is_removed(tmp_path, fault):
 
 @pytest.mark.parametrize("thread", ["main", "other"])
 def test_a_kill_is_carried_out(tmp_path, thread):
-    """A victim that is to be killed at a system call dies before it, whichever thread makes it."""
+    """A process that is to be killed at a system call dies before that call, in whichever thread it is made."""
     path = tmp_path / "file"
     path.touch()
     start = "remove()" if thread == "main" else "threading.Thread(target=remove).start()"

@@ -1,4 +1,4 @@
-"""An export into a folder is killed at each rename, or sync: no file is torn, and the same export completes it."""
+"""An export into a folder is killed at each rename or sync: no file is incomplete, and the same export completes it."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> _Library:
 
 @pytest.mark.parametrize("call", _CALLS)
 def test_a_killed_export_into_a_folder_is_completed_by_the_next(library, tmp_path, call):
-    """Each file is the old or the new one, and the card is new only with all others; then the same export completes."""
+    """After a kill, each file is old or new, the card new only if all others are; the same export then completes."""
     old, new = _contents(library.old), _contents(library.new)
     replaced = set()
 
@@ -67,7 +67,7 @@ def test_a_killed_export_into_a_folder_is_completed_by_the_next(library, tmp_pat
 
 @pytest.mark.parametrize("call", _CALLS)
 def test_a_killed_export_into_a_new_folder_leaves_none(library, tmp_path, call):
-    """The folder is absent or whole; then the same export completes, and removes what the killed one left."""
+    """After a kill, the folder is absent or complete; the same export then completes, and removes temporary files."""
     was_absent = False
 
     for dataset in _killed_exports(library, tmp_path, call, lambda path: path.parent.mkdir(parents=True)):

@@ -1,4 +1,4 @@
-"""Values of types that only SQLite allows in a column, in what SQL makes of several rows at once."""
+"""Lines and turns that one SQL statement makes of several rows, with values of any type that SQLite allows."""
 
 from itertools import count
 
@@ -41,8 +41,8 @@ _keys = count(1)
 
 @settings(max_examples=200, deadline=None)
 @given(some.lists(_VALUE, min_size=6, max_size=6), some.lists(_TURN, max_size=3))
-def test_what_sql_makes_of_rows_equals_the_rows(session, columns, turns):
-    """Lines and turns made by SQL equal those of the rows for each type in each column: NUL, numbers in text, blobs."""
+def test_lines_and_turns_made_by_sql_equal_the_rows(session, columns, turns):
+    """Lines and turns made by SQL equal the rows, for values of each type in each column, such as blobs and NUL."""
     key, connection = next(_keys), session.connection
     connection.execute(
         "INSERT INTO conversations VALUES (?, 'o', ?, ?, ?, ?, ?, ?, ?, '2025', x'00')", (key, f"c{key}", *columns)

@@ -116,7 +116,7 @@ def test_losses_are_the_difference(name, conversation):
 @pytest.mark.parametrize("name", ["messages", "prompt-completion", "anthropic", "sharegpt"])
 @given(conversation=conversations(Having(weights=False)), data=st.data())
 def test_metadata_of_turns_comes_back_or_is_named(name, conversation, data):
-    """The metadata of turns is imported as it was exactly if neither a loss nor an omitted field names it."""
+    """The metadata of turns comes back unchanged if and only if no loss and no omitted field names it."""
     turns = [replace(turn, metadata=data.draw(_METADATA) or None) for turn in conversation.turns]
     form = load_format(name)()
     prepared = form.prepare(replace(conversation, turns=turns))

@@ -182,7 +182,7 @@ def test_csv_notes_cells_that_it_changes():
     ],
 )
 def test_options_that_would_change_nothing_are_refused(name, option, message):
-    """An option that a format does not have is an error instead of being ignored."""
+    """An option without effect on a format is refused instead of being ignored."""
     with pytest.raises(SettingsError) as raised:
         load_format(name)(FormatOptions(**{option: True}))
 

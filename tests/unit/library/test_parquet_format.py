@@ -87,7 +87,7 @@ def test_simple_schema_loses_what_it_has_no_columns_for():
 
 
 def test_extra_keys_of_calls_come_back():
-    """Calls with keys that the column for calls lacks are whole in the metadata of their message."""
+    """Calls with keys that the column for calls cannot hold are complete in the metadata of their message."""
     calls = [
         ToolCall("c1", "weather", "{}", extra={"index": 0}),
         ToolCall(None, "weather", "{", extra={"function.strict": True}),

@@ -62,7 +62,7 @@ def _comparable(conversation):
 
 
 def test_a_uuid_is_the_id_of_a_row_without_an_id():
-    """A `uuid` in the form of one is the id of a row without an id; otherwise it is metadata."""
+    """A `uuid` in the usual form is the id of a row without an `id`; any other `uuid` is metadata."""
     uuid = "0f9619ff-8b86-d011-b42d-00cf4fc964ff"
 
     (taken,) = _conversations({"uuid": uuid, "messages": _MESSAGES})
@@ -362,7 +362,7 @@ def test_row_without_a_shape_is_refused_by_its_keys():
     ],
 )
 def test_row_with_a_key_of_a_shape_is_refused_with_that_shape(row, expected):
-    """A row that has only some of the keys of a shape is refused with what that shape needs."""
+    """The error about a row with only some keys of a shape names what that shape needs."""
     assert _refusal(row).endswith(f"; expected {expected}")
 
 
@@ -420,7 +420,7 @@ def test_speakers_become_roles(speaker, role):
 
 @pytest.mark.parametrize("row", [{"messages": [{"role": "Narrator" * 9, "content": "secret"}]}])
 def test_unknown_speaker_is_refused(row):
-    """An unknown speaker is refused by turn and the start of its name, with the names that it can get."""
+    """The error about an unknown speaker names the turn, the start of the name, and the roles to rename it to."""
     assert _refusal(row) == (
         f"turn 1 has the unknown speaker '{('Narrator' * 9)[:40]}'; "
         "rename it to user, assistant, system, developer or tool"
@@ -430,7 +430,7 @@ def test_unknown_speaker_is_refused(row):
 @pytest.mark.parametrize("names", [("role", "content"), ("from", "value"), ("speaker", "utterance")], ids="/".join)
 @pytest.mark.parametrize("speaker", ["user", "assistant", "system", "developer", "tool"])
 def test_renamed_speaker_is_read(names, speaker):
-    """Each name that the refusal of an unknown speaker offers is read, whatever the keys of the turns are."""
+    """Each role that the error about an unknown speaker offers is read, under all keys of a turn."""
     turns = _turns({"conversations": [dict(zip(names, (speaker, "Q"), strict=True)), {names[0]: "gpt", names[1]: "A"}]})
 
     assert turns[0] == Turn(speaker, "Q")
@@ -472,7 +472,7 @@ def test_other_value_is_no_id(value):
 
 
 def test_other_value_for_the_id_of_a_turn_or_call_stays_metadata():
-    """What is no id of a turn or of a tool's result stays metadata as it is."""
+    """A value that cannot be the id of a turn or of a tool's result stays metadata, unchanged."""
     results = [{"role": "tool", "content": "4 C", "tool_call_id": value} for value in (7.5, True)]
 
     assert _turns({"messages": results}) == [
@@ -654,8 +654,8 @@ def test_message_without_content_is_refused(message, reason):
         ({"audio": {"id": "a", "transcript": "Or."}, "refusal": "No."}, "No.Or.", ["refusal", "audio"]),
     ],
 )
-def test_what_is_in_place_of_content_becomes_parts(absent, message, text, kinds):
-    """The refusal and the audio of an answer without content are its parts, with the refusal and transcript as text."""
+def test_refusal_and_audio_in_place_of_content_become_parts(absent, message, text, kinds):
+    """Refusal and audio of an answer without content become its parts; their text and transcript become its content."""
     (turn,) = _turns({"messages": [{"role": "assistant", **absent, **message}]})
 
     assert turn == Turn("assistant", text, parts=[{"type": kind, kind: message[kind]} for kind in kinds])
@@ -663,7 +663,7 @@ def test_what_is_in_place_of_content_becomes_parts(absent, message, text, kinds)
 
 @pytest.mark.parametrize("more", [{"refusal": "No."}, {"audio": {"id": "a", "transcript": "A"}}])
 def test_refusal_next_to_content_stays_metadata(more):
-    """A refusal or audio next to text is metadata, so that no text is doubled."""
+    """A refusal or audio next to text is metadata, so that no text is repeated."""
     assert _turns({"messages": [{"role": "assistant", "content": "A", **more}]}) == [
         Turn("assistant", "A", metadata=more)
     ]
@@ -1035,6 +1035,6 @@ def test_an_empty_list_of_blocks_keeps_what_is_next_to_it():
     ],
 )
 def test_a_message_without_blocks_is_not_skipped(row):
-    """An empty answer makes a row unusable in every shape; it never just disappears."""
+    """An empty answer makes a row unusable in every shape, instead of being skipped."""
     with pytest.raises(InvalidRow, match="turn 2 is empty"):
         _conversations(row)

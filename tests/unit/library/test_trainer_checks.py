@@ -110,7 +110,7 @@ def test_a_report_counts_conversations_and_keeps_the_first():
     ],
 )
 def test_sharegpt_needs_an_answer_to_every_turn(turns, number):
-    """In ShareGPT, LLaMA-Factory expects the user or a tool and the assistant in turn, after a system turn or none."""
+    """In ShareGPT, LLaMA-Factory expects the assistant after each turn of the user or a tool."""
     expected = [] if number is None else [TrainerWarning(WarningKind.NOT_ALTERNATING, number)]
 
     assert list(check_alternation(turns)) == expected
@@ -129,7 +129,7 @@ def test_sharegpt_needs_an_answer_to_every_turn(turns, number):
     ],
 )
 def test_openai_does_not_have_blocks_of_anthropic(part, is_warned):
-    """Parts that only Anthropic's API has are warned of; those of OpenAI and of chat templates are not."""
+    """Formats of OpenAI's API warn about parts that only Anthropic's API has, and about no others."""
     parts = [{"type": "text", "text": "u"}, part]
     turns = [Turn("user", text_of_parts(parts), parts=parts), ANSWER]
     report = TrainerReport(checks=[check_parts])
@@ -140,7 +140,7 @@ def test_openai_does_not_have_blocks_of_anthropic(part, is_warned):
 
 
 def test_formats_have_the_checks_of_their_trainers():
-    """A format warns of what its own trainers refuse, and of that alone."""
+    """A format warns only about what its own trainers refuse."""
     checks = {name: list(load_format(name).trainer_checks) for name in ("messages", "sharegpt", "anthropic")}
 
     assert checks == {"messages": [check_parts], "sharegpt": [check_alternation], "anthropic": []}

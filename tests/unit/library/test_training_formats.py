@@ -93,8 +93,8 @@ _AUDIO = {"type": "audio", "audio": {"id": "a1", "data": "QUJD", "expires_at": 1
         ([{"type": "audio", "audio": {"path": "a.wav"}}], ..., {}),
     ],
 )
-def test_refusal_and_audio_stand_in_place_of_content(parts, content, keys):
-    """An answer of only a refusal or audio has null as content and them as keys, as in OpenAI's API."""
+def test_refusal_and_audio_are_written_in_place_of_content(parts, content, keys):
+    """An answer with only a refusal or audio has these as keys, and null as its content, as in OpenAI's API."""
     turn = Turn("assistant", text_of_parts(parts), parts=parts)
 
     (message,) = _row("messages", Conversation([turn]))["messages"]
@@ -127,7 +127,7 @@ def test_anthropic_keeps_the_other_parts_next_to_a_transcript():
 
 @pytest.mark.parametrize("parsed", [True, False])
 def test_custom_calls_are_written_as_in_the_api(parsed):
-    """A call of a custom tool has its input as text, even if that is JSON and arguments are parsed."""
+    """The input of a custom tool is written as text, even if it is JSON and arguments are parsed."""
     call = ToolCall("c1", "python", "{}", extra={"type": "custom"})
     conversation = Conversation([Turn("user", "Q"), Turn("assistant", "", tool_calls=[call, _CALL])])
 
@@ -140,7 +140,7 @@ def test_custom_calls_are_written_as_in_the_api(parsed):
         assert load_format(name)().prepare(conversation).losses[Loss.TOOL_CALL_KEYS] == 1
 
 
-def test_anthropic_keeps_the_picture_of_a_part_with_more_keys():
+def test_anthropic_keeps_the_image_of_a_part_with_more_keys():
     """An image with a level of detail, which Anthropic's API does not have, is written without it."""
     picture = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png", "detail": "high"}}
     conversation = Conversation([Turn("user", "", parts=[picture])])
@@ -152,8 +152,8 @@ def test_anthropic_keeps_the_picture_of_a_part_with_more_keys():
 
 
 @pytest.mark.parametrize("name", ["anthropic", "alpaca"])
-def test_leading_message_of_the_developer_becomes_the_system(name):
-    """OpenAI's newer name of the system is kept as the system by formats that have only that, and named as a loss."""
+def test_leading_developer_turn_becomes_a_system_turn(name):
+    """Formats without the role developer write a leading developer turn as a system turn, and count that as a loss."""
     conversation = Conversation([Turn("developer", "Be brief."), Turn("user", "Hi"), Turn("assistant", "Hi.")])
 
     assert _row(name, conversation)["system"] == "Be brief."
@@ -243,7 +243,7 @@ def test_numbers_in_arguments_stay_exact():
     "arguments", ['{"id": 18446744073709551616}', '{"a":' * 95 + "1" + "}" * 95, '{"a": NaN}', "[1]", ""]
 )
 def test_arguments_that_an_import_refuses_as_objects_are_a_loss_or_text(arguments):
-    """Arguments that could not be imported as an object are a loss of Anthropic's shape, and stay text elsewhere."""
+    """Arguments that an import refuses as an object are a loss in `anthropic`, and text in other formats."""
     call = replace(_CALL, arguments=arguments)
     conversation = Conversation([Turn("user", "Rain?"), Turn("assistant", "", tool_calls=[call])])
 
@@ -447,8 +447,8 @@ _CALLING = Conversation(
         ),
     ],
 )
-def test_turns_of_calls_alone_are_left_out_of_text(name, row, losses):
-    """Formats of text leave out a turn that has only tool calls, so no trainer learns an empty answer."""
+def test_formats_of_text_leave_out_turns_with_only_calls(name, row, losses):
+    """Formats of text leave out a turn that has only tool calls, so that no model is trained on an empty answer."""
     assert _row(name, _CALLING) == row
     assert load_format(name)().prepare(_CALLING).losses == {
         Loss.TOOL_CALLS: 1,
@@ -460,7 +460,7 @@ def test_turns_of_calls_alone_are_left_out_of_text(name, row, losses):
 
 @pytest.mark.parametrize("name", ["alpaca", "chatml"])
 def test_text_without_calls_has_no_warnings_about_calls(name):
-    """Trainers are not said to refuse what a format of text leaves out; a control has the warning."""
+    """Formats of text do not warn about tool calls, which they leave out; another format does."""
     turns = [replace(turn, tool_call_id=None) for turn in _CALLING.turns]
     reports = []
     for form in (load_format(name)(), load_format("messages")()):

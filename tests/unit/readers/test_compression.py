@@ -57,8 +57,8 @@ def test_members_that_follow_each_other_are_one_file(read_file, compress):
 
 @pytest.mark.parametrize("number", [0x50, 0x5F])
 @pytest.mark.parametrize("size", [1, 100_000])
-def test_frames_of_zstd_that_are_to_be_skipped_are_skipped(trickle, number, size):
-    """Frames without data, such as the first one of a file of `pzstd`, are no rows, wherever they are."""
+def test_skippable_zstd_frames_are_skipped(trickle, number, size):
+    """Skippable frames, such as the first one in a file of `pzstd`, are ignored anywhere in a file."""
     skipped = bytes((number, *b"\x2a\x4d\x18", 4, 0, 0, 0, *b"size"))
     content = skipped + zstandard.compress(b"topic\nTea\n") + skipped + zstandard.compress(b"Salt\n")
 

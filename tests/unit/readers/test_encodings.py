@@ -109,7 +109,7 @@ def test_text_that_is_not_in_the_named_encoding_is_refused(tmp_path, encoding, c
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "koi8-r"])
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.txt"])
 def test_utf8_is_not_read_in_another_encoding(tmp_path, name, encoding):
-    """Text that is UTF-8 as a whole is refused in another encoding, which would garble it, unless it is ASCII."""
+    """Valid UTF-8 text is refused in another encoding, which would garble it, unless it is ASCII."""
     template = {"a.csv": "topic\n{0}\n", "a.txt": "{0}\n"}.get(name, '[{{"topic": "{0}"}}]')
     path, options = tmp_path / name, ReadOptions(encoding=encoding)
     path.write_text(template.format("Gruss"), encoding="utf-8")
@@ -125,7 +125,7 @@ def test_utf8_is_not_read_in_another_encoding(tmp_path, name, encoding):
 
 
 def test_utf8_with_bytes_that_the_named_encoding_lacks_is_recognised(tmp_path):
-    """An error about bytes that the named encoding does not have says if the text so far is UTF-8."""
+    """The error about bytes that the named encoding does not have says if the text before them is UTF-8."""
     (tmp_path / "a.csv").write_text("topic\nTea\n“Zoë’s”\n", encoding="utf-8")
 
     with pytest.raises(InputUnreadable, match="line 3: not cp1252 text, but probably UTF-8; leave the encoding out"):

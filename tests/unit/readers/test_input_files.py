@@ -44,7 +44,7 @@ def test_only_the_expected_kinds_are_found(folder):
 
 @pytest.mark.parametrize("name", ["requirements.jsonl", "license.csv", "README.json.gz"])
 def test_data_may_be_named_like_a_description(tmp_path, name):
-    """A file of data is read, whatever its name is before the ending."""
+    """A file with the ending of a data format is read, even if it is named like a description."""
     (tmp_path / name).touch()
 
     assert (_names(tmp_path)[0], _names(tmp_path / "*.*")[0]) == ([name], [name])
@@ -80,7 +80,7 @@ def test_nothing_found_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["", "**", "**/*.csv", "**/more/**/*.csv"])
 def test_a_link_to_a_folder_above_repeats_no_file(tmp_path, pattern):
-    """Links to folders are followed, but a file is read once, however many links and `**` lead to it."""
+    """Links to folders are followed, but a file is read once, even if several links or `**` lead to it."""
     (tmp_path / "data" / "more").mkdir(parents=True)
     for name in ("loop", "round", "more/up"):
         (tmp_path / "data" / name).symlink_to(tmp_path / "data")
@@ -91,7 +91,7 @@ def test_a_link_to_a_folder_above_repeats_no_file(tmp_path, pattern):
 
 @pytest.mark.parametrize("pattern", ["", "*/*.csv", "**/*.csv"])
 def test_a_linked_folder_is_read(tmp_path, pattern):
-    """A subfolder may be elsewhere, and a link to a file of the same input is not read as another one."""
+    """A link to a folder elsewhere is followed, and a link to a file of the same input is not read again."""
     (tmp_path / "disk" / ".cache").mkdir(parents=True)
     for name in ("b.csv", ".cache/hidden.csv"):
         (tmp_path / "disk" / name).touch()
@@ -104,7 +104,7 @@ def test_a_linked_folder_is_read(tmp_path, pattern):
 
 
 def test_names_of_folders_are_no_patterns(tmp_path):
-    """A folder below `**` is searched by its own name, even if that looks like a pattern; hidden ones are not."""
+    """A folder that `**` matches is read even if its name looks like a pattern; hidden ones are not."""
     for name in ("[ab]/x.csv", "a/y.csv", ".a/z.csv"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()

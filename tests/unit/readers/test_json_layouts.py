@@ -199,7 +199,7 @@ def test_keys_around_the_rows_are_noted(tmp_path):
 
 @pytest.mark.parametrize("options", [None, orjson.OPT_INDENT_2])
 def test_a_second_list_far_behind_the_first_is_refused(refusal, options):
-    """Rows under a second key are never left out silently, however far the key is from the start of the file."""
+    """A second list of rows is refused, not left out, however far it is from the start of the file."""
     rows = [{"topic": f"topic {number}", "text": "x" * 100} for number in range(4_000)]
 
     error = refusal("a.json", orjson.dumps({"train": rows, "test": [{"topic": "lost"}]}, option=options))
