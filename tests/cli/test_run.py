@@ -304,7 +304,7 @@ def test_a_shell_completes_after_a_verb_without_its_group(backstay):
 
 
 def test_what_is_noticed_about_an_input_is_said_once(within, backstay):
-    """A run says on standard error which delimiter the file has, and reads it; a second run says so too."""
+    """A run notes the delimiter of a file once on standard error, as does a second run, and with --json in `notes`."""
     (backstay.folder / "topics.csv").write_bytes(b"\xef\xbb\xbf Topic ;Audience;\r\nTea;all;\r\n;;\r\n")
 
     for _ in range(2):

@@ -474,6 +474,16 @@ async def test_problems_name_the_conversations(backstay, tmp_path, way):
     assert problems.read_text() == (lost if way == "refused" else warned)
 
 
+async def test_problems_name_conversations_that_are_left_out(backstay, tmp_path):
+    """A conversation of which nothing is written is left out, which its line in the file of problems says."""
+    await _store(backstay, _row("single"))
+
+    await backstay.conversations.plan_export(format="trl-preference", problems=tmp_path / "problems.txt")
+
+    line = "single\tis left out, like all conversations without a counterpart\n"
+    assert (tmp_path / "problems.txt").read_text() == line
+
+
 async def test_a_file_of_problems_is_refused_for_a_stream_and_over_a_database(backstay, tmp_path):
     """A file of problems cannot replace a database, and an export to a stream is refused with one."""
     await _many(backstay, 1)

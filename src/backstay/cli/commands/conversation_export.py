@@ -73,7 +73,7 @@ class ExportOptions:
         str | None,
         typer.Option(
             metavar="FILE",
-            help="File to write: ids of conversations with a loss or warning, and the reasons, for --ids-file.",
+            help="Write the ids of conversations with losses or warnings, and why, for use as --ids-file.",
         ),
     ] = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be exported and left out.")] = False

@@ -41,11 +41,11 @@ async def import_(
 ) -> None:
     """Import conversations from a file: all of them or none.
 
-    Recognizes messages (OpenAI, Anthropic, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML, preferences
-    and native conversations, as JSONL, JSON, CSV or Parquet, and backups, including reformatted ones and those of the
-    original library; each may be compressed. Keeps ids, tool calls, reasoning and parts; unknown keys become metadata.
-    Skips conversations that are already stored with the same content, so importing a file with ids twice is safe.
-    Warns about conversations that trainers would refuse.
+    Recognizes messages (OpenAI, Anthropic, Bedrock, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML,
+    preferences and native conversations, as JSONL, JSON, CSV or Parquet, and backups, including reformatted ones and
+    those of the original library; each may be compressed. Keeps ids, tool calls, reasoning and parts; unknown keys
+    become metadata. Skips conversations that are already stored with the same content, so importing a file with ids
+    twice is safe. Warns about conversations that trainers would refuse.
 
     A bad row refuses the whole file, unless bad rows are skipped, or written unchanged to a quarantine file, to be
     repaired and imported later. A backup is imported as a whole or not at all.

@@ -79,4 +79,6 @@ class Encoder:
 def _reasons(prepared: PreparedConversation, warnings: Collection[WarningKind]) -> list[str]:
     """Return why a conversation is not written whole, or why trainers would refuse it, as phrases."""
     refusal = [] if prepared.refusal is None else [f"cannot be written: {prepared.refusal}"]
-    return [*refusal, *(f"loses {loss}" for loss in prepared.losses), *(kind.phrase for kind in warnings)]
+    is_left_out = prepared.conversation is None
+    losses = [f"is left out, like all {loss}" if is_left_out else f"loses {loss}" for loss in prepared.losses]
+    return [*refusal, *losses, *(kind.phrase for kind in warnings)]
