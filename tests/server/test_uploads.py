@@ -486,6 +486,17 @@ async def test_responses_have_what_was_noticed_about_a_file(api):
     assert plain.json()["notes"] == ["upload: 1 row has no id, so importing it again stores it again."]
 
 
+async def test_the_first_of_all_bad_rows_is_named(api):
+    """A row that can be read but not stored counts as one of the bad rows, like a row that cannot be read."""
+    rows = [{"conversations": []}, {"messages": [{"role": "user", "content": ""}]}, {"messages": [{"role": "?"}]}]
+    file = ("r.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    refused = await api.ann.post("/api/conversations/import", files={"file": file})
+
+    message = "upload line 1: the conversation has no turns; 2 more rows are unusable"
+    assert (refused.status_code, refused.json()["error"]["message"].startswith(message)) == (422, True)
+
+
 async def test_compressed_conversations_are_imported(api):
     """Conversations are imported from compressed rows, and a repeated request is recognised by all its fields."""
     files = {"file": ("r.jsonl.gz", gzip.compress(_rows(3)))}

@@ -23,7 +23,7 @@ from backstay.errors import (
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, VERSION, ArchiveReader, decompress
 from backstay.library.batches import split_by_size
 from backstay.library.id_text import id_fault
-from backstay.library.imports.imported_conversation import ImportedConversation, with_id_prefix
+from backstay.library.imports.imported_conversation import ImportedConversation, to_document, with_id_prefix
 from backstay.library.imports.input_files import ImportFiles
 from backstay.library.imports.shapes import keys_of_rows, read_row
 from backstay.library.imports.shapes.native import read_backup_row
@@ -46,6 +46,7 @@ from backstay.readers.row import InputRow
 from backstay.readers.row_rules import RowRules
 
 _HEAD_BYTES = 64 * 1024
+_COUNTED = "conversations and turns together"
 _LIST_KEY = "messages"
 """The key for a row that is a list of messages."""
 # Objects of other shapes never have these keys before their first list, or have turns in that.
@@ -82,7 +83,7 @@ class ImportSource:
         self.origin = InputErrors.for_path(path)
         """The errors of the file that is being read."""
         self._bad_rows = bad_rows or BadRows()
-        self._prepare: Prepare = lambda incoming: incoming
+        self._prepare: Prepare = lambda incoming: replace(incoming, document=to_document(incoming, (), (), self.origin))
         self._split_reasoning = split_reasoning
         self._id_prefix = _checked_prefix(id_prefix)
         self._options = options
@@ -109,9 +110,7 @@ class ImportSource:
 
     def _check_ceiling(self, rows: int) -> None:
         if self._ceiling is not None:
-            self._ceiling.check(
-                self.name, rows=rows, text_bytes=self._text_bytes, row_noun="conversations and turns together"
-            )
+            self._ceiling.check(self.name, rows=rows, text_bytes=self._text_bytes, row_noun=_COUNTED)
 
     def _counted(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -248,8 +247,9 @@ class ImportSource:
         return conversations
 
     def _to_conversation(self, row: InputRow, document: Document, *, is_exact: bool = False) -> ImportedConversation:
-        document = with_id_prefix(document, self._id_prefix)
-        return self._prepare(ImportedConversation(row.line, document, is_exact, row.size))
+        return self._prepare(
+            ImportedConversation(row.line, with_id_prefix(document, self._id_prefix), is_exact, row.size)
+        )
 
     def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1
