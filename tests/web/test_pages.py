@@ -111,6 +111,7 @@ async def test_a_file_is_imported_without_a_script(local, browser_like):
     asking = b'{"messages": [{"role": "user", "content": "Hi"}]}'
     strict = await send(asking, name="a.jsonl", strict="true")
     warned = await send(asking, name="a.jsonl")
+    prefixed = await send(asking.replace(b"{", b'{"id": "1", ', 1), name="a.jsonl", idPrefix="b/")
 
     assert 'enctype="multipart/form-data"' in form.text
     assert refused.status_code == 422
@@ -124,7 +125,10 @@ async def test_a_file_is_imported_without_a_script(local, browser_like):
     assert (unchosen.status_code, strict.status_code, warned.status_code) == (422, 422, 200)
     assert "Trainers would refuse 1 conversation:" in warned.text
     assert "1 has no turn of the assistant (first: line 1, turn 1)" in warned.text
-    assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == 2
+    assert 'name="idPrefix"' in form.text
+    assert prefixed.status_code == 200
+    assert "b/1" in [each["id"] for each in (await local.ann.get("/api/conversations")).json()["conversations"]]
+    assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == 3
 
 
 async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):

@@ -39,7 +39,7 @@ class ConversationColumns:
     def _clear(self) -> None:
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names if name != "messages"}
         self._roles: list[str] = []
-        self._contents: list[str | None] = []
+        self._contents: list[str] = []
         self._fields: dict[str, list[Any]] = {name: [] for name in _MESSAGE_FIELDS}
         self._ends: list[int] = [0]
         self.characters = 0
@@ -81,8 +81,6 @@ class ConversationColumns:
             self._append_fields(turn, number)
 
     def _append_fields(self, turn: Turn, number: int) -> None:
-        if turn.tool_calls and not turn.content:
-            self._contents[number] = None
         fields = {
             "name": turn.name,
             "tool_calls": [replace(call, extra=None).to_dict() for call in turn.tool_calls],

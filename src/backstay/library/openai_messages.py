@@ -8,7 +8,7 @@ from backstay.library.format_options import FormatOptions
 from backstay.library.json_lines import embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_openai
-from backstay.library.training_content import field_block_types, is_embeddable, weight
+from backstay.library.training_content import field_block_types, is_embeddable, weight, weight_key
 from backstay.library.turn import Turn, part_type
 
 UNSUPPORTED = frozenset((Loss.PART_ORDER,))
@@ -65,8 +65,8 @@ def _to_message(turn: Turn, *, metadata: bool) -> dict[str, Any]:
 def id_and_metadata(turn: Turn) -> dict[str, Any]:
     """Return the id and the metadata of a turn, with outdated parts but without its weight, which the message has."""
     metadata = dict(turn.metadata or {})
-    if weight(turn) is not None:
-        del metadata["weight"]
+    if (key := weight_key(turn)) is not None:
+        del metadata[key]
     if outdated := turn.outdated_parts:
         metadata["parts"] = outdated
     return ({} if turn.id is None else {"id": turn.id}) | ({"metadata": metadata} if metadata else {})

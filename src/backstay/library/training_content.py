@@ -69,10 +69,20 @@ def is_misplaced(turn: Turn) -> bool:
     return (is_of_model and turn.role != "assistant") or (bool(turn.tool_call_id) and turn.role != "tool")
 
 
+def weight_key(turn: Turn) -> str | None:
+    """Return the key of the metadata that holds the weight of a message in training: `weight`, or ms-swift's `loss`."""
+    metadata = turn.metadata or {}
+    if isinstance(metadata.get("weight"), int | float):
+        return "weight"
+    return "loss" if isinstance(metadata.get("loss"), bool) else None
+
+
 def weight(turn: Turn) -> int | float | None:
-    """Return the weight of a message in training, which is part of the turn's metadata."""
-    value = turn.metadata.get("weight") if turn.metadata else None
-    return value if isinstance(value, int | float) else None
+    """Return the weight of a message in training; for `loss`, true is 1 and false 0."""
+    if turn.metadata is None or (key := weight_key(turn)) is None:
+        return None
+    value: int | float = turn.metadata[key]
+    return int(value) if key == "loss" else value
 
 
 def is_json_object(text: str) -> bool:

@@ -458,6 +458,33 @@ def test_formats_of_text_leave_out_turns_with_only_calls(name, row, losses):
     }
 
 
+def test_text_before_a_call_is_no_answer():
+    """Alpaca leaves out the text next to a call, since the result of the call and what follows have no place."""
+    question, call, result, answer = _CALLING.turns
+    conversation = replace(_CALLING, turns=[question, replace(call, content="Let me look."), result, answer])
+
+    assert _row("alpaca", conversation)["output"] == "No rain."
+    assert load_format("alpaca")().prepare(conversation).losses[Loss.CALL_TEXT] == 1
+
+
+@pytest.mark.parametrize(("loss", "weight"), [(False, 0), (True, 1), ("no", None)])
+def test_mask_of_a_turn_is_its_weight(loss, weight):
+    """Whether a turn is trained on, which some tools call `loss`, is written as its weight, or is a loss."""
+    answer = Turn("assistant", "A", metadata={"loss": loss})
+    conversation = Conversation([Turn("user", "Q"), answer])
+    expected = {} if weight is None else {"weight": weight}
+
+    assert _row("messages", conversation)["messages"][1] == {"role": "assistant", "content": "A", **expected}
+    assert _row("sharegpt", replace(conversation, id="c"))["conversations"][1] == {
+        "from": "gpt",
+        "value": "A",
+        **expected,
+    }
+    chatml = load_format("chatml")().prepare(conversation)
+    assert chatml.losses == ({} if weight is None else {Loss.WEIGHTS: 1})
+    assert load_format("messages")().omitted_fields(conversation) == (["turn metadata"] if weight is None else [])
+
+
 @pytest.mark.parametrize("name", ["alpaca", "chatml"])
 def test_text_without_calls_has_no_warnings_about_calls(name):
     """Formats of text do not warn about tool calls, which they leave out; another format does."""

@@ -1,5 +1,6 @@
 """`backstay conversations`: list and show conversations."""
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,7 +98,7 @@ def _format_lines(conversation: "Conversation") -> list[str]:
         ("job", conversation.job_id and printed_id(conversation.job_id)),
         ("item", conversation.item_id and printed_id(conversation.item_id)),
         ("created", conversation.created_at and format_time(conversation.created_at)),
-        *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
+        *(("metadata", f"{name}={_as_text(value)}") for name, value in conversation.metadata.items()),
     )
     lines = [f"{name:<9} {printable(value)}" for name, value in fields if value is not None]
     if conversation.tools:
@@ -105,6 +106,10 @@ def _format_lines(conversation: "Conversation") -> list[str]:
     for turn in conversation.turns:
         lines += _turn_lines(turn)
     return lines
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _turn_lines(turn: "Turn") -> Iterator[str]:

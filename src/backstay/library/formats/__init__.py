@@ -128,9 +128,9 @@ class Format(ABC):
 
     def training_keys(self, turn: "Turn") -> Collection[str]:
         """Return the keys of a turn's metadata that are training data, and so either written or counted as a loss."""
-        from backstay.library.training_content import weight  # every command's help imports this module
+        from backstay.library.training_content import weight_key  # every command's help imports this module
 
-        return () if weight(turn) is None else ("weight",)
+        return () if (key := weight_key(turn)) is None else (key,)
 
     def remove_unsupported(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":
         """Return the conversation without the turns that the format cannot hold, and what was removed, with counts.

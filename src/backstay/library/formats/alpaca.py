@@ -25,8 +25,9 @@ class AlpacaFormat(JsonLines):
         kept: list[Turn] = []
         pairs: list[Turn] = []
         conversation, of_developer = with_system_role(conversation)
+        conversation, announcements = _without_call_text(conversation)
         conversation, without_fields = to_text_only(conversation)
-        left_out = Counter({**of_developer, **without_fields})
+        left_out = Counter({**of_developer, **announcements, **without_fields})
         for number, turn in enumerate(conversation.turns):
             if turn.role == "system" and number == 0:
                 kept.append(turn)
@@ -49,3 +50,11 @@ class AlpacaFormat(JsonLines):
         if conversation.turns[0].role == "system":
             row["system"] = history.pop(0)
         return row | ({"history": list(zip(history[::2], history[1::2], strict=True))} if history else {})
+
+
+def _without_call_text(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, int]]:
+    """Return a conversation without text next to tool calls, which would be taken for the answer, and its count."""
+    if not (count := sum(bool(turn.tool_calls and turn.content) for turn in conversation.turns)):
+        return conversation, {}
+    turns = [replace(turn, content="") if turn.tool_calls else turn for turn in conversation.turns]
+    return replace(conversation, turns=turns), {Loss.CALL_TEXT: count}

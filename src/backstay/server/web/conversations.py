@@ -157,6 +157,7 @@ async def import_file(
     on_bad_row: Annotated[OnBadRow, Form(alias="onBadRow")] = "fail",
     strict: Annotated[bool, Form()] = False,
     split_reasoning: Annotated[bool, Form(alias="splitReasoning")] = False,
+    id_prefix: Annotated[ShortText, Form(alias="idPrefix")] = None,
     encoding: Annotated[ShortText, Form()] = None,
     delimiter: Annotated[ShortText, Form()] = None,
 ) -> Response:
@@ -169,6 +170,7 @@ async def import_file(
             on_bad_row=on_bad_row,
             strict=strict,
             split_reasoning=split_reasoning,
+            id_prefix=id_prefix,
             read=read,
             on_note=upload.add_note,
             ceiling=state.settings.import_ceiling,
