@@ -484,6 +484,21 @@ async def test_problems_name_conversations_that_are_left_out(backstay, tmp_path)
     assert (tmp_path / "problems.txt").read_text() == line
 
 
+async def test_problems_name_a_conversation_without_its_counterpart(backstay, tmp_path):
+    """A conversation that waits for its counterpart until the end is named as left out, too."""
+    rows = [
+        _row(f"{pair}-{side}", metadata={"preference": side, "preference_pair": pair})
+        for pair, side in (("p", "chosen"), ("q", "chosen"), ("p", "rejected"))
+    ]
+    await _store(backstay, *rows)
+
+    plan = await backstay.conversations.plan_export(format="trl-preference", problems=tmp_path / "problems.txt")
+
+    assert plan.exported == 2
+    problems = (tmp_path / "problems.txt").read_text()
+    assert problems == "q-chosen\tis left out, like all conversations without a counterpart\n"
+
+
 async def test_a_file_of_problems_is_refused_for_a_stream_and_over_a_database(backstay, tmp_path):
     """A file of problems cannot replace a database, and an export to a stream is refused with one."""
     await _many(backstay, 1)

@@ -6,7 +6,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.request import ExportRequest
 from backstay.library.exports.trainer_observer import TrainerObserver
-from backstay.library.formats import Format, PreparedConversation
+from backstay.library.formats import Format, Loss, PreparedConversation
 from backstay.library.trainer_checks import WarningKind
 
 
@@ -69,7 +69,11 @@ class Encoder:
 
     def finish(self) -> None:
         """Count the losses that are known only after the last conversation."""
-        self._findings.add_final(self._format)
+        losses = self._format.final_losses()
+        self._findings.add_final(losses)
+        if (on_problem := self._request.on_problem) is not None:
+            for conversation_id, loss in losses:
+                on_problem(conversation_id, [_left_out(loss)])
 
     def next_file(self) -> "Encoder":
         """Return the encoder of the next file of the same conversations."""
@@ -80,5 +84,9 @@ def _reasons(prepared: PreparedConversation, warnings: Collection[WarningKind]) 
     """Return why a conversation is not written whole, or why trainers would refuse it, as phrases."""
     refusal = [] if prepared.refusal is None else [f"cannot be written: {prepared.refusal}"]
     is_left_out = prepared.conversation is None
-    losses = [f"is left out, like all {loss}" if is_left_out else f"loses {loss}" for loss in prepared.losses]
+    losses = [_left_out(loss) if is_left_out else f"loses {loss}" for loss in prepared.losses]
     return [*refusal, *losses, *(kind.phrase for kind in warnings)]
+
+
+def _left_out(loss: Loss) -> str:
+    return f"is left out, like all {loss}"

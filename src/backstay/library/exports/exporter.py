@@ -208,7 +208,7 @@ class Exporter:
 
         async for page in _read_ahead(self.pages(selection)):
             await asyncio.to_thread(add, page)
-        findings.add_final(export_format)
+        findings.add_final(export_format.final_losses())
         findings.check(lossy=export.request.lossy)
         trainers.finish()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from backstay.errors import ConversationUnwritable, LossyExport
 from backstay.library.conversation import Conversation
-from backstay.library.formats import Format, Loss, PreparedConversation
+from backstay.library.formats import Loss, PreparedConversation
 from backstay.library.id_text import quoted_id
 
 
@@ -23,10 +23,6 @@ class LossCount:
         if self.count == self.conversations:
             return f"{self.loss} ({self.conversations:,} {noun})"
         return f"{self.loss} ({self.count:,} in {self.conversations:,} {noun})"
-
-
-_WHOLE_CONVERSATIONS = frozenset((Loss.NO_ANSWER, Loss.COUNTERPART))
-"""The losses of whole conversations."""
 
 
 class ExportFindings:
@@ -54,12 +50,12 @@ class ExportFindings:
             self._refused += 1
             self._first_refusal = self._first_refusal or (str(conversation.id), prepared.refusal)
 
-    def add_final(self, export_format: Format) -> None:
-        """Count the losses that are known only after the last conversation."""
-        losses = export_format.final_losses()
-        self._losses.update(losses)
-        self._conversations.update(losses)
-        self.exported -= sum(count for loss, count in losses.items() if loss in _WHOLE_CONVERSATIONS)
+    def add_final(self, losses: Sequence[tuple[str, Loss]]) -> None:
+        """Count the conversations that are left out after all; see `Format.final_losses`."""
+        counts = Counter(loss for _, loss in losses)
+        self._losses.update(counts)
+        self._conversations.update(counts)
+        self.exported -= len(losses)
 
     @property
     def losses(self) -> Sequence[LossCount]:

@@ -105,9 +105,9 @@ class Format(ABC):
         """Return why a conversation cannot be written, None if it can. Turns are numbered as stored."""
         return None
 
-    def final_losses(self) -> Mapping[Loss, int]:
-        """Return the losses that are known only after all conversations were prepared."""
-        return {}
+    def final_losses(self) -> Sequence[tuple[str, Loss]]:
+        """Return the ids of conversations that are left out after all, once all were prepared, each with the reason."""
+        return ()
 
     def omitted_fields(self, conversation: "Conversation") -> Collection[str]:
         """Return the descriptive fields of a prepared conversation that are left out. They are not a loss."""

@@ -1,6 +1,6 @@
 """Preference pairs: one `{"prompt", "chosen", "rejected"}` of messages per line."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -35,7 +35,8 @@ class TrlPreferenceFormat(Format):
         super().__init__(options)
         if options.metadata:
             self.written_fields = DESCRIPTIVE_FIELDS
-        self._unmatched: dict[_Pair, str] = {}
+        self._unmatched: dict[_Pair, tuple[str, str]] = {}
+        """The side and the id of each conversation whose counterpart was not prepared yet."""
         self._waiting: dict[_Pair, tuple[str, Conversation]] = {}
 
     @property
@@ -44,14 +45,15 @@ class TrlPreferenceFormat(Format):
 
     def prepare(self, conversation: Conversation) -> PreparedConversation:
         side, pair = _side(conversation), _pair(conversation)
-        if side is None or self._unmatched.get(pair) == side:
+        first = self._unmatched.get(pair)
+        if side is None or (first is not None and first[0] == side):
             return PreparedConversation(None, {Loss.COUNTERPART: 1})
         if self._unmatched.pop(pair, None) is None:
-            self._unmatched[pair] = side
+            self._unmatched[pair] = side, str(conversation.id)
         return super().prepare(conversation)
 
-    def final_losses(self) -> Mapping[Loss, int]:
-        return {Loss.COUNTERPART: len(self._unmatched)} if self._unmatched else {}
+    def final_losses(self) -> Sequence[tuple[str, Loss]]:
+        return [(conversation_id, Loss.COUNTERPART) for _, conversation_id in self._unmatched.values()]
 
     def omitted_fields(self, conversation: Conversation) -> Collection[str]:
         omitted = super().omitted_fields(conversation)
