@@ -74,7 +74,7 @@ def test_pyarrow_and_pandas_read_parquet(export, turn_fields):
     rows = parquet.read_table(path).to_pylist()
     frame = pandas.read_parquet(path)
 
-    expected = [[(turn.role, turn.content or None) for turn in each.turns] for each in conversations]
+    expected = [[(turn.role, turn.content) for turn in each.turns] for each in conversations]
     assert [[(each["role"], each["content"]) for each in row["messages"]] for row in rows] == expected
     assert [[(each["role"], each["content"]) for each in messages] for messages in frame["messages"]] == expected
     assert [json.loads(row["metadata"] or "{}") for row in rows] == [each.metadata for each in conversations]
