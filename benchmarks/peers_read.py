@@ -89,7 +89,7 @@ def _write(folder: Path, name: str, format_name: str, conversations: Sequence[Co
 
 
 def _messages(turns: Sequence[Turn]) -> object:
-    return to_messages(Conversation(turns), metadata=False)
+    return to_messages(Conversation(turns), FormatOptions())
 
 
 def _plain() -> list[Conversation]:
