@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from backstay.errors import SettingsError
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.conversation import Conversation
+from backstay.library.exports.file_name import encoded
 from backstay.library.formats import FormatOptions, load_format
 from backstay.library.formats.csv import CsvFormat
 from backstay.library.formats.messages import MessagesFormat
@@ -208,3 +210,16 @@ def test_an_export_consists_of_whole_lines(name, conversations):
 
     assert file.endswith(b"\n") or file == head == b""
     assert len(file) > len(head) or not conversations
+
+
+@pytest.mark.parametrize(("blocks", "array"), [([], []), ([b'{"a":1}\n', b"", b'{"a":2}\n{"a":3}\n'], [1, 2, 3])])
+def test_lines_become_one_array(blocks, array):
+    """Lines that are written in blocks, or none at all, are one valid array in a file named like JSON."""
+    file = io.BytesIO()
+    stream = encoded(file, Path("all.json"), "jsonl")
+
+    for block in blocks:
+        stream.write(block)
+    stream.close()
+
+    assert [row["a"] for row in orjson.loads(file.getvalue())] == array

@@ -80,7 +80,7 @@ class _JsonArray:
             self._separator = b",\n"
 
     def close(self) -> None:
-        self._stream.write(b"\n]\n")
+        self._stream.write(b"[]\n" if self._separator.startswith(b"[") else b"\n]\n")
         self._stream.close()
 
 

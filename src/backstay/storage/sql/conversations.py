@@ -115,7 +115,7 @@ def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> tuple[list
     size = sum(len(row[4] or "") + len(row[5] or "") for row in rows)  # content and metadata
     last = None
     for key, turn_id, role, content, metadata in session.turns(owner, list(turns)):
-        if size > MAX_BATCH_BYTES and key != last is not None:
+        if size > MAX_BATCH_BYTES and last is not None and key != last:
             break
         last = key
         size += len(content)
