@@ -94,7 +94,7 @@ def test_undo_confirms_the_values_it_deletes(command, tmp_path):
         "delete the values of 2 conversations that have no column there? There is no terminal" in ended.one_line_error()
     )
     assert (checked["isCheck"], checked["conversations"], checked["turns"]) == (True, 2, 0)
-    assert undone.out.endswith("Values of 2 conversations that had no column there are deleted.\n")
+    assert undone.out.endswith("Deleted: the values of 2 conversations that have no column there.\n")
 
 
 def _adopted(report):

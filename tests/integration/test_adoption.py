@@ -695,7 +695,9 @@ BEGIN
     END LOOP;
 END
 $$;
-DELETE FROM backstay.migrations WHERE number = 11;
+DROP TABLE backstay.conversation_tags, backstay.conversation_reviews, backstay.conversation_versions;
+ALTER TABLE backstay.backup_items DROP curation_digest, DROP late_curation;
+DELETE FROM backstay.migrations WHERE number >= 11;
 """
 
 

@@ -76,6 +76,8 @@ class UnadoptResult:
     """How many conversations lose values for which the user table had no column."""
     turns: int = 0
     """How many turns lose such values."""
+    curated: int = 0
+    """How many conversations lose their reviews and kept versions."""
 
     @property
     def is_empty(self) -> bool:

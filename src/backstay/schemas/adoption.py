@@ -44,8 +44,8 @@ class AdoptionOut(ApiObject):
 class UnadoptResultOut(ApiObject):
     """The user tables that are no longer adopted: those that still exist, and those that the user had `dropped`.
 
-    `conversations` and `turns` count those that lost values, because the user tables had no column for these values.
-    With `isCheck` nothing was written.
+    `conversations` and `turns` count those that lost values, because the user tables had no column for these values;
+    `curated` counts the conversations that lost their reviews and kept versions. With `isCheck` nothing was written.
     """
 
     is_check: bool
@@ -53,6 +53,7 @@ class UnadoptResultOut(ApiObject):
     dropped: list[str]
     conversations: int
     turns: int
+    curated: int
 
     @classmethod
     def from_result(cls, result: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":

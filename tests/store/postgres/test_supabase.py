@@ -18,7 +18,18 @@ from support.stores.supabase import ANN, BOB, as_role
 pytestmark = pytest.mark.promise("K4")
 
 _ALL = Selection(everything=True)
-_OWNED = ("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items")
+_CURATION = ("conversation_reviews", "conversation_tags", "conversation_versions")
+_OWNED = (
+    *("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items"),
+    *_CURATION,
+)
+_CURATED = """
+    INSERT INTO backstay.conversation_reviews (conversation_key, owner, reviewed_at)
+    SELECT key, owner, created_at FROM backstay.conversations;
+    INSERT INTO backstay.conversation_tags (conversation_key, tag, owner)
+    SELECT key, 'short', owner FROM backstay.conversations;
+    INSERT INTO backstay.conversation_versions (conversation_key, number, owner, line, replaced_at)
+    SELECT key, 1, owner, '{}', created_at FROM backstay.conversations"""
 _HIDDEN = ("adopted", "workers", "notes", "meta", "receipts", "migrations", "legacy_jobs", "legacy_settled")
 _VIEWS = ("batch_checkpoints", "backup_exports")
 
@@ -47,6 +58,8 @@ def url(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched, supabase.database() as url:
         patched.setenv("BACKUP_DIRECTORY", str(tmp_path_factory.mktemp("safe")))
         asyncio.run(_fill(url))
+        with psycopg.connect(url) as connection:
+            connection.execute(_CURATED)
         yield url
 
 

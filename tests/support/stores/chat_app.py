@@ -119,7 +119,7 @@ def catalogue(url: str) -> list[tuple[Any, ...]]:
                   || attnotnull || coalesce(pg_get_expr(adbin, adrelid), '')
              FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
              LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-            WHERE nspname IN ('public', 'backstay') AND attnum > 0
+            WHERE nspname IN ('public', 'backstay') AND attnum > 0 AND NOT attisdropped
             UNION ALL
            SELECT 'constraint', conname, conrelid::regclass || pg_get_constraintdef(pg_constraint.oid)
              FROM pg_constraint JOIN pg_namespace n ON n.oid = connamespace WHERE nspname IN ('public', 'backstay')

@@ -76,18 +76,22 @@ async def adopt(
 
 async def _undo(session: CommandSession, *, check: bool, yes: bool) -> None:
     preview = await session.invocation.open().unadopt(check=True)
-    lost = " and ".join(
-        format_count(number, noun)
-        for number, noun in ((preview.conversations, "conversation"), (preview.turns, "turn"))
-        if number
-    )
+    lost = _format_lost(preview)
     if lost and not check and not yes:
-        tables = " and ".join(preview.tables)
-        await session.confirm(f"Stop using {tables}, and delete the values of {lost} that have no column there")
+        await session.confirm(f"Stop using {' and '.join(preview.tables)}, and delete {lost}")
     result = preview if check else await session.invocation.open().unadopt()
     session.out.print_result(
         lambda: schemas.UnadoptResultOut.from_result(result, is_check=check), *_format_undo(result, lost, check=check)
     )
+
+
+def _format_lost(preview: UnadoptResult) -> str:
+    counts = ((preview.conversations, "conversation"), (preview.turns, "turn"))
+    values = " and ".join(format_count(number, noun) for number, noun in counts if number)
+    lost = [f"the values of {values} that have no column there"] if values else []
+    if preview.curated:
+        lost.append(f"the reviews and kept versions of {format_count(preview.curated, 'conversation')}")
+    return " and ".join(lost)
 
 
 def _format_undo(result: UnadoptResult, lost: str, *, check: bool) -> Iterator[str]:
@@ -99,7 +103,7 @@ def _format_undo(result: UnadoptResult, lost: str, *, check: bool) -> Iterator[s
     if result.dropped:
         yield f"No longer in the database: {' and '.join(result.dropped)}."
     if lost:
-        yield f"Values of {lost} that had no column there {'would be' if check else 'are'} deleted."
+        yield f"{'This deletes' if check else 'Deleted'}: {lost}."
 
 
 def _format_result(result: AdoptionResult, *, check: bool) -> Iterator[str]:

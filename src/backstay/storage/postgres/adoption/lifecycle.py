@@ -70,6 +70,7 @@ def adopt(address: ServerAddress, schema: str, request: AdoptionRequest, owner: 
         views = GeneratedViews.from_mapping(connection, mapping, schema)
         for statement in (*side_tables.create(mapping, schema), *views.statements, ddl.new_id(mapping, schema)):
             connection.execute(statement)
+        connection.execute(render("side_tables/curation", schema=schema, table="adopted_conversations"))
         row_security.protect(connection, mapping, schema)
         _record(connection, schema, mapping, views)
         if _count(connection, mapping.conversations):
@@ -96,6 +97,7 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
         if status.has_views(connection, schema):  # without them no delete can be finished
             _refuse_unfinished(connection, schema)
         ddl.drop(connection, schema)
+        connection.execute(render("side_tables/curation", schema=schema, table="own_conversations"))
         connection.execute(render("side_tables/drop", schema=schema))
         connection.execute(render("record/delete", schema=schema))
         connection.execute(render("own_tables/restore_names", schema=schema, built_in_tables=BUILT_IN_TABLES))

@@ -97,6 +97,7 @@ def preview_undo(connection: Connection, schema: str) -> UnadoptResult:
         dropped=[str(table) for _, exists, table in rows if not exists],
         conversations=_count_values(connection, f"{schema}.adopted_conversations") if CONVERSATIONS in existing else 0,
         turns=_count_values(connection, f"{schema}.adopted_turns") if TURNS in existing else 0,
+        curated=int(query_value(connection, render("side_tables/count_curated", schema=schema))),
     )
 
 

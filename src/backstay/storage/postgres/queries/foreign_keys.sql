@@ -1,6 +1,8 @@
 -- Return the foreign keys that lead to conversations or turns, directly or through tables whose rows are deleted with
--- them.
-WITH RECURSIVE reached (id) AS (
+-- them, but not those of the tables with reviews and kept versions.
+WITH RECURSIVE curation (id) AS (
+     VALUES ('{schema}.conversation_reviews'::regclass), ('{schema}.conversation_versions'::regclass)
+), reached (id) AS (
      SELECT place::oid FROM {schema}.places
       UNION
      SELECT keys.conrelid
@@ -9,6 +11,7 @@ WITH RECURSIVE reached (id) AS (
       WHERE keys.contype = 'f'
         AND keys.confdeltype = 'c'
         AND keys.conparentid = 0
+        AND keys.conrelid NOT IN (SELECT id FROM curation)
 )
 SELECT keys.conname, keys.conrelid, keys.confrelid, keys.confdeltype::text,
        ARRAY(SELECT attname::text
@@ -23,6 +26,7 @@ SELECT keys.conname, keys.conrelid, keys.confrelid, keys.confdeltype::text,
   JOIN pg_constraint AS keys ON keys.confrelid = reached.id
  WHERE keys.contype = 'f'
    AND keys.conparentid = 0
+   AND keys.conrelid NOT IN (SELECT id FROM curation)
    AND NOT EXISTS (SELECT 1
                      FROM {schema}.places AS turns, {schema}.places AS conversations
                     WHERE turns.name = 'turns'

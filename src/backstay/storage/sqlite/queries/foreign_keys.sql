@@ -7,4 +7,5 @@ SELECT tables.name, keys.id, keys."table", keys."from",
   JOIN pragma_foreign_key_list(tables.name) AS keys
  WHERE tables.type = 'table'
    AND NOT (tables.name = 'turns' AND keys."table" = 'conversations' AND keys."from" = 'conversation_key')
+   AND tables.name NOT IN ('conversation_reviews', 'conversation_tags', 'conversation_versions')
  ORDER BY tables.name, keys.id, keys.seq
