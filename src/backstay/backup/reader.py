@@ -16,6 +16,7 @@ from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import ArchivedConversation, RecordedItems, RecordStore, ToRows
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
 from backstay.library.archive import ArchiveReader, Manifest, decompress
+from backstay.library.curation import append_curation, curation_digest
 from backstay.library.prefetch import prefetch
 from backstay.library.record import digest_of_document
 from backstay.logs import get_logger
@@ -82,13 +83,14 @@ class OpenBackup:
         reader, position = self._reader(), 0
         for lines in reader.batches():
             batch = []
-            for number, (line, digest) in enumerate(lines, start=position):
+            for number, (line, digest, curation) in enumerate(lines, start=position):
                 try:
-                    document = orjson.loads(line)
+                    document = orjson.loads(append_curation(line, curation))
                     if matches is None or matches(document):
                         item = document["job_id"], document["item_id"]
                         names = document["id"], item, document["created_at"]
-                        batch.append(ArchivedConversation(0, digest, number, *names, line, to_rows(document)))
+                        rows = to_rows(document)
+                        batch.append(ArchivedConversation(0, digest, number, *names, line, rows, curation))
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise BackupDamaged(f"Conversation {number + 1:,} of the backup cannot be read") from error
             position += len(lines)
@@ -97,13 +99,15 @@ class OpenBackup:
             raise BackupDamaged(f"{self.backup.id} holds {position:,} conversations of {self.backup.conversations:,}")
 
     def _verify(self, conversation: ArchivedConversation, item: BackupItem | None) -> ArchivedConversation:
-        if item is None or item.id != conversation.id or not _has_digest(conversation, item.digest):
+        is_same = item is not None and item.id == conversation.id and _has_digest(conversation, item.digest)
+        if item is None or not is_same or curation_digest(conversation.curation) != item.curation_digest:
             raise BackupDamaged(
                 f"Conversation {conversation.position + 1:,} of {self.backup.id} is not what was backed up; nothing "
                 "was restored",
                 backup_id=self.backup.id,
             )
-        return ArchivedConversation(item.conversation_key, item.digest, *conversation[2:])
+        curation = item.late_curation.encode() if item.late_curation is not None else conversation.curation
+        return conversation._replace(key=item.conversation_key, digest=item.digest, curation=curation)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the decompressed JSON of the file. Blocks."""

@@ -145,11 +145,20 @@ def columns_differ_error(table: str, column: str | None) -> ColumnsDiffer:
 def restore_differs_error(backup_id: str, before: Document, now: Document | None) -> RestoreDiffers:
     """Return the error that names the first part of a conversation that differs from the backup."""
     column = _first_difference(before, now) if now is not None else "id"
+    return _differs_error(backup_id, before["id"], column)
+
+
+def curation_differs_error(backup_id: str, conversation_id: str) -> RestoreDiffers:
+    """Return the error for a conversation whose review or kept versions differ from the backup."""
+    return _differs_error(backup_id, conversation_id, "review or kept versions")
+
+
+def _differs_error(backup_id: str, conversation_id: str, column: str) -> RestoreDiffers:
     return RestoreDiffers(
-        f"Conversation {quoted_id(before['id'])} would differ from its backup in its {column}, "
+        f"Conversation {quoted_id(conversation_id)} would differ from its backup in its {column}, "
         "perhaps because of a trigger; nothing was restored",
         backup_id=backup_id,
-        conversation_id=before["id"],
+        conversation_id=conversation_id,
         column=column,
     )
 

@@ -101,6 +101,8 @@ class ArchivedConversation(NamedTuple):
     line: bytes
     rows: Any
     """Its rows, as the store inserts them."""
+    curation: bytes | None = None
+    """The JSON of its review and kept versions."""
 
     @property
     def document(self) -> Document:
@@ -167,8 +169,11 @@ class RecordStore(Protocol):
         """Return which of these ids belong to no backup of any owner."""
         ...
 
-    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
-        """Return the ids and digests of a backup's conversations, in order, from a position on."""
+    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes, bytes | None]]:
+        """Return the id and the digest of each of a backup's conversations, in order, from a position on.
+
+        The third value is the digest of the review and the kept versions, or None without any.
+        """
         ...
 
     async def count_written(self, backup: Backup) -> int:

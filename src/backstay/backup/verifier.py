@@ -12,6 +12,7 @@ from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import RecordStore
 from backstay.errors import BackstayError, BackupDamaged
 from backstay.library.archive import ArchiveReader, HashedLine, decompress
+from backstay.library.curation import curation_digest
 from backstay.library.record import digest_of_document
 
 
@@ -67,18 +68,20 @@ class _HashingReader:
         return data
 
 
-def _check(lines: Sequence[HashedLine], recorded: Sequence[tuple[str, bytes]], position: int) -> None:
-    """Decode each JSON line, and compare its id and digest with those that the snapshot recorded."""
+def _check(lines: Sequence[HashedLine], recorded: Sequence[tuple[str, bytes, bytes | None]], position: int) -> None:
+    """Decode each JSON line, and compare its id and digests with those that the snapshot recorded."""
     if len(lines) > len(recorded):
         count = position + len(recorded)
         raise BackupDamaged(f"The file holds more than the {count:,} conversations that were backed up")
     pairs = zip(lines, recorded, strict=True)
-    for number, ((line, line_digest), (conversation_id, digest)) in enumerate(pairs, start=position + 1):
+    for number, ((line, line_digest, curation), (conversation_id, digest, curated)) in enumerate(
+        pairs, start=position + 1
+    ):
         try:
             document = orjson.loads(line)
             # Most lines are canonical JSON already.
             is_same = line_digest == digest or digest_of_document(document) == digest
-            is_same = is_same and document["id"] == conversation_id
+            is_same = is_same and document["id"] == conversation_id and curation_digest(curation) == curated
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BackupDamaged(f"Conversation {number:,} of the file cannot be read") from error
         if not is_same:

@@ -284,13 +284,15 @@ def _append(
 ) -> list[bytes]:
     """Write records to the file; return their row versions, which are the SHA-256 of their JSON lines."""
     for record in records:
-        if len(record.line) > MAX_LINE_BYTES:
+        if len(record.line) + len(record.curation or b"") > MAX_LINE_BYTES:
             raise BackupFailed(
                 f"Conversation {quoted_id(record.id)} is larger than {MAX_LINE_BYTES:,} bytes, the limit of a backup. "
                 "Nothing was deleted",
                 conversation_id=record.id,
             )
     turns = summary.add(records)
-    data, digests = archive.lines([record.line for record in records], turns)
+    data, digests = archive.lines([record.file_line for record in records], turns)
     part_file.write(data)
-    return digests
+    return [
+        digest if record.curation is None else record.version for record, digest in zip(records, digests, strict=True)
+    ]

@@ -24,6 +24,7 @@ import orjson
 import zstandard
 
 from backstay.errors import BackupDamaged, BackupTooNew, BackupUnreachable, NotABackup
+from backstay.library.curation import split_curation
 from backstay.library.prefetch import prefetch
 
 VERSION = "1.0"
@@ -40,8 +41,8 @@ _RELATED = b'"related":{},\n'
 _INTEGRITY = b'"integrity":'
 _AFTER_CONVERSATIONS = re.compile(rb'(\],\n)(.*,\n)"integrity":(.*)\}\n')
 
-HashedLine = tuple[bytes, bytes]
-"""The JSON line of a conversation in a backup file, without comma and line break, and its SHA-256."""
+HashedLine = tuple[bytes, bytes, bytes | None]
+"""A conversation of a backup file: its JSON line without comma, line break and curation; its SHA-256; its curation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ class ArchiveReader:
                 digests = [sha256(line).digest() for line in lines]
                 self._sha.update(b"".join(digests))
                 conversations += len(lines)
-                yield list(zip(lines, digests, strict=True))
+                yield [_without_curation(line, digest) for line, digest in zip(lines, digests, strict=True)]
         self._check_tail(conversations)
 
     def _first_line(self) -> bytes:
@@ -237,6 +238,11 @@ class ArchiveReader:
         block = next(self._blocks, b"")
         self.content_bytes += len(block)
         return block
+
+
+def _without_curation(file_line: bytes, digest: bytes) -> HashedLine:
+    line, curation = split_curation(file_line)
+    return line, digest if curation is None else sha256(line).digest(), curation
 
 
 def _not_a_backup() -> NotABackup:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from backstay.library.curation import append_curation
 from backstay.readers.json_depth import METADATA_OUTER_LEVELS, is_too_deep, may_be_too_deep
 
 TURNS = "conversation_turns"
@@ -42,6 +43,13 @@ class Record(NamedTuple):
     """The digest of a conversation with metadata, whose keys need not be sorted in the line; else None."""
     related: int = 0
     """The number of related rows."""
+    curation: bytes | None = None
+    """The JSON of its review and kept versions, where it was read; see `library.curation`."""
+
+    @property
+    def file_line(self) -> bytes:
+        """The line as a backup's file has it, with the curation."""
+        return append_curation(self.line, self.curation)
 
     @property
     def version(self) -> bytes:

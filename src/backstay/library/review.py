@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from backstay.clock import from_text, to_text
+from backstay.library.conversation import text_fault
 
 
 class ReviewStatus(StrEnum):
@@ -44,10 +45,16 @@ class Review:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the review of a dict that `to_dict` returned. Raises KeyError, TypeError or ValueError for another."""
+        rating, tags = values["rating"], values["tags"]
+        texts = [text for text in (*tags, values["note"], values["reviewer"]) if text is not None]
+        if not isinstance(tags, list) or any(text_fault(text) is not None for text in texts):
+            raise ValueError
+        if rating is not None and (type(rating) is not int or not 1 <= rating <= 5):
+            raise ValueError
         return cls(
             status=ReviewStatus(values["status"]),
-            rating=values["rating"],
-            tags=tuple(values["tags"]),
+            rating=rating,
+            tags=tuple(sorted(set(tags))),
             note=values["note"],
             reviewer=values["reviewer"],
             reviewed_at=from_text(values["reviewed_at"]),

@@ -105,7 +105,7 @@ async def test_another_valid_backup_in_its_place_is_noticed(backstay, file_libra
 def _edited(whole: bytes) -> bytes:
     """Return a valid file in which one conversation was changed."""
     reader = ArchiveReader(decompress(io.BytesIO(whole)))
-    lines = [line for batch in reader.batches() for line, _ in batch]
+    lines = [line for batch in reader.batches() for line, *_ in batch]
     turns = sum(len(json.loads(line)["conversation_turns"]) for line in lines)
     lines[7] = lines[7].replace(b"Some words", b"Same words")
     writer = ArchiveWriter()

@@ -31,7 +31,7 @@ class _Records:
 
 @pytest.fixture
 def store():
-    return _Records([(f"c{number}", hashlib.sha256(line).digest()) for number, line in enumerate(_LINES)])
+    return _Records([(f"c{number}", hashlib.sha256(line).digest(), None) for number, line in enumerate(_LINES)])
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_file_of_another_backup_is_refused(verify):
 
 async def test_conversation_under_another_id_is_refused(verify, store):
     """A conversation whose id differs from the recorded one is damaged, even if its digest agrees."""
-    store.records[1] = ("c9", store.records[1][1])
+    store.records[1] = ("c9", *store.records[1][1:])
 
     with pytest.raises(BackupDamaged, match="Conversation 2 of the file is not what was backed up"):
         await verify()
@@ -81,10 +81,20 @@ async def test_conversation_under_another_id_is_refused(verify, store):
 
 async def test_conversation_with_another_digest_is_refused(verify, store):
     """A conversation whose digest differs from the recorded one is damaged, even if its id agrees."""
-    store.records[1] = ("c1", b"other")
+    store.records[1] = ("c1", b"other", None)
 
     with pytest.raises(BackupDamaged, match="Conversation 2 of the file is not what was backed up"):
         await verify()
+
+
+@pytest.mark.parametrize("curation", [b"{}", None], ids=["added", "removed"])
+async def test_conversation_with_another_curation_is_refused(curation):
+    """A conversation whose review and versions differ from the recorded ones is damaged, even if the rest agrees."""
+    line = b'{"conversation_turns":[],"id":"c0"}'
+    digest, recorded = hashlib.sha256(line).digest(), None if curation else hashlib.sha256(b"{}").digest()
+
+    with pytest.raises(BackupDamaged, match="Conversation 1 of the file is not what was backed up"):
+        verifier._check([(line, digest, curation)], [("c0", digest, recorded)], 0)
 
 
 async def test_conversation_without_a_record_is_refused(verify, store):
@@ -101,7 +111,7 @@ async def test_line_that_is_no_conversation_is_refused(line):
     digest = hashlib.sha256(line).digest()
 
     with pytest.raises(BackupDamaged, match="Conversation 1 of the file cannot be read"):
-        verifier._check([(line, digest)], [("c0", digest)], 0)
+        verifier._check([(line, digest, None)], [("c0", digest, None)], 0)
 
 
 async def test_other_error_is_raised_with_the_backup(verify, store):
@@ -120,9 +130,9 @@ async def test_other_error_is_raised_with_the_backup(verify, store):
 def test_line_that_says_the_same_in_another_way_is_intact():
     """A line that is not canonical JSON is compared by its document."""
     line = b'{ "id": "c0", "conversation_turns": [] }'
-    recorded = [("c0", digest_of_document(orjson.loads(line)))]
+    recorded = [("c0", digest_of_document(orjson.loads(line)), None)]
 
-    verifier._check([(line, hashlib.sha256(line).digest())], recorded, 0)
+    verifier._check([(line, hashlib.sha256(line).digest(), None)], recorded, 0)
 
 
 def test_canonical_line_is_not_encoded_again(monkeypatch):
@@ -131,4 +141,4 @@ def test_canonical_line_is_not_encoded_again(monkeypatch):
     digest = hashlib.sha256(line).digest()
     monkeypatch.setattr(verifier, "digest_of_document", None)
 
-    verifier._check([(line, digest)], [("c0", digest)], 0)
+    verifier._check([(line, digest, None)], [("c0", digest, None)], 0)

@@ -28,7 +28,7 @@ def _text(lines: list[bytes]) -> bytes:
 
 def _read(text: bytes, block: int = 1_000_000) -> tuple[Manifest, list[bytes]]:
     reader = ArchiveReader(iter([text[at : at + block] for at in range(0, len(text), block)]))
-    return reader.manifest, [line for batch in reader.batches() for line, _ in batch]
+    return reader.manifest, [line for batch in reader.batches() for line, *_ in batch]
 
 
 @pytest.mark.parametrize("block", [1, 7, 100, 1_000_000])

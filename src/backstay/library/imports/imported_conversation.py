@@ -33,6 +33,8 @@ class ImportedConversation:
     """Whether it comes from a backup, where a list represents a value that JSON cannot."""
     size: int = 0
     """About how many bytes it has in the file."""
+    curation: bytes | None = None
+    """Its review and kept versions; see `library.curation`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from backstay.errors import (
 )
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, VERSION, ArchiveReader, decompress
 from backstay.library.batches import split_by_size
+from backstay.library.curation import append_curation
 from backstay.library.id_text import id_fault
 from backstay.library.imports.imported_conversation import ImportedConversation, to_document, with_id_prefix
 from backstay.library.imports.input_files import ImportFiles
 from backstay.library.imports.shapes import keys_of_rows, read_row
-from backstay.library.imports.shapes.native import read_backup_row
+from backstay.library.imports.shapes.native import read_backup_row, take_curation
 from backstay.library.record import TURNS, Document
 from backstay.readers.bad_rows import BadRows, BadRowsReport, with_further_count
 from backstay.readers.block_stream import iterate_chunks, to_stream
@@ -214,19 +215,15 @@ class ImportSource:
         member = JsonMember(InputText.open(stream, self.origin), "conversations", shape_error=_SHAPE_ERROR)
         row = None
         for row in member.rows():
-            self._check_version(member.others)
+            _check_version(member.others)
             # Only a backup of Backstay, reformatted by another program, has this key.
             if "backupId" in member.others:
                 yield self._to_conversation(row, read_backup_row(row, self.origin), is_exact=True)
             else:
                 yield from self._read_row(row, self.origin)
-        self._check_version(member.others)
+        _check_version(member.others)
         if row is None:
             raise self.origin.empty()
-
-    def _check_version(self, others: Mapping[str, Any]) -> None:
-        if others.get("version", VERSION) != VERSION:
-            raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
     def _read_rows(self, file: BinaryIO, kind: FileKind) -> Iterator[ImportedConversation]:
         origin, row = replace(self.origin, bad_rows=self._bad_rows), None
@@ -247,19 +244,25 @@ class ImportSource:
         return conversations
 
     def _to_conversation(self, row: InputRow, document: Document, *, is_exact: bool = False) -> ImportedConversation:
-        return self._prepare(
-            ImportedConversation(row.line, with_id_prefix(document, self._id_prefix), is_exact, row.size)
-        )
+        curation = take_curation(document, self.origin, row.line) if is_exact else None
+        document = with_id_prefix(document, self._id_prefix)
+        return self._prepare(ImportedConversation(row.line, document, is_exact, row.size, curation))
 
     def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1
-        for lines in ArchiveReader(blocks, max_line_bytes=MAX_RECORD_BYTES).batches():
-            yield [self._from_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
-            line += len(lines)
+        for entries in ArchiveReader(blocks, max_line_bytes=MAX_RECORD_BYTES).batches():
+            texts = [append_curation(text, curation) for text, _, curation in entries]
+            yield [self._from_backup(text, number) for number, text in enumerate(texts, start=line + 1)]
+            line += len(entries)
 
     def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
         return self._to_conversation(row, read_backup_row(row, self.origin), is_exact=True)
+
+
+def _check_version(others: Mapping[str, Any]) -> None:
+    if others.get("version", VERSION) != VERSION:
+        raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
 
 @cache

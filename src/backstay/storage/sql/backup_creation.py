@@ -9,6 +9,7 @@ from backstay.backup.backup import Backup, DeleteState, SealedFile
 from backstay.backup.key_set import KeySet
 from backstay.backup.store import Snapshot
 from backstay.errors import BackupInUse, BackupUnusable
+from backstay.library.curation import curation_digest
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.backup_records import DROP_BATCH_ITEMS, find_backup, record_key
@@ -65,7 +66,10 @@ class SqlBackupCreation(SqlStore):
 
     async def add_items(self, backup: Backup, first: int, records: Sequence[Record], versions: Sequence[bytes]) -> None:
         rows: list[Row] = [
-            (backup.key, position, backup.owner, record.id, record.key, record.canonical_digest or version, version)
+            (
+                *(backup.key, position, backup.owner, record.id, record.key),
+                *(record.canonical_digest or version, version, curation_digest(record.curation)),
+            )
             for position, (record, version) in enumerate(zip(records, versions, strict=True), start=first)
         ]
         await self._database.write(lambda s: s.execute_many("insert_backup_items", rows))

@@ -51,7 +51,7 @@ class SqlBackupRecords(SqlStore):
         unknown = await self._database.read(lambda s: s.select_many("unknown_backup_ids", rows))
         return [backup_id for (backup_id,) in unknown]
 
-    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
+    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes, bytes | None]]:
         values = {**record_key(backup), "first": first, "limit": limit}
         return await self._database.read(lambda s: s.rows("backup_digests_after", values), owner=backup.owner)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from backstay.errors import BackupError
 from backstay.library.batches import BatchLimit, split_by_size
+from backstay.library.curation import CURATION
 from backstay.library.record import (
     RELATED,
     TURNS,
@@ -54,7 +55,7 @@ class StoredColumns:
             if name not in _BUILT_IN_COLUMNS[table]:
                 added[table][name] = declared
         columns = cls(**added, related=related_rows(session) if related else RelatedRows())
-        for name in (TURNS, RELATED):
+        for name in (TURNS, RELATED, CURATION):
             if name in columns.conversations:
                 raise BackupError(f"The column {name!r} of conversations has a name that backups reserve; rename it")
         return columns
@@ -72,10 +73,15 @@ class StoredColumns:
         return {**built_in, **self.related.columns}
 
 
-def read_selected(session: Session, owner: str, selection: Selection, columns: StoredColumns) -> Iterator[list[Record]]:
-    """Yield the selected conversations in batches, in the order in which they were stored."""
+def read_selected(
+    session: Session, owner: str, selection: Selection, columns: StoredColumns, *, at_once: bool
+) -> Iterator[list[Record]]:
+    """Yield the selected conversations in batches, in the order in which they were stored.
+
+    With `at_once`, the caller executes no other statement in between, so that a server may stream all in one.
+    """
     values = selection_values(owner, selection)
-    lines = session.selected_lines(values, selection) if columns.are_built_in else None
+    lines = session.selected_lines(values, selection) if at_once and columns.are_built_in else None
     if lines is not None:
         yield from split_by_size(map(_from_line, lines), _size_of)
         return

@@ -3,17 +3,18 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
-from backstay.backup.backup import Backup, BackupState
+from backstay.backup.backup import Backup, BackupItem, BackupState
 from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.store import DeleteStepResult, SelectionMeasure, UnbackedDeleteStepResult
 from backstay.errors import BackupUnusable
 from backstay.library.deletion import DeleteSample, FiringTrigger, plan_line
 from backstay.library.selection import Selection
-from backstay.storage.sql.backup_records import find_backup, record_key
+from backstay.storage.sql.backup_records import find_backup, items_from, record_key
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.conversation_records import StoredColumns, delete, find_by_keys, lock
+from backstay.storage.sql.curation import Curations
 from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.times import now_micros
@@ -99,27 +100,29 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
     Record each that is not deleted as `changed` (edited since, or kept by a trigger) or as `gone`.
     """
     first = backup.deleted + backup.changed + backup.gone
-    values = {**record_key(backup), "first": first, "limit": limit}
-    items: list[Row] = session.rows("backup_items_after", values)
+    items = items_from(session, backup, first, limit)
     columns = StoredColumns.from_session(session)
-    batches = [(items, lock(session, backup.owner, [row[1] for row in items], columns))]
+    batches = [(items, lock(session, backup.owner, [item.id for item in items], columns))]
     if batches[0][1].have_shared_rows:
         # Deleting one conversation may change related rows of another, so compare all before deleting any. This step
         # then deletes the whole rest of the backup, whatever the limit.
-        items = session.rows("backup_items_after", {**values, "limit": backup.conversations})
+        items = items_from(session, backup, first, backup.conversations)
         batches += [
-            (batch, lock(session, backup.owner, [row[1] for row in batch], columns))
+            (batch, lock(session, backup.owner, [item.id for item in batch], columns))
             for batch in batched(items[limit:], _COMPARE_BATCH)
         ]
-    unchanged, outcomes = {}, []
+    unchanged, outcomes, curations = {}, [], Curations(session)
     for batch, locked in batches:
         live = {record.id: record for record in find_by_keys(session, backup.owner, locked.keys, columns)}
-        for position, conversation_id, _, _, version in batch:
-            record = live.get(conversation_id)
-            if record is not None and record.version == version:
-                unchanged[record.key] = (position, (record.job_id, record.item_id, record.id))
+        to_delete: dict[int, BackupItem] = {}
+        for item in batch:
+            record = live.get(item.id)
+            if record is not None and record.version == item.row_version:
+                to_delete[record.key] = item
+                unchanged[record.key] = (item.position, (record.job_id, record.item_id, record.id))
             else:
-                outcomes.append((position, "gone" if record is None else "changed"))
+                outcomes.append((item.position, "gone" if record is None else "changed"))
+        curations.record_late(backup, to_delete)
     deleted = delete(session, backup.owner, list(unchanged))
     outcomes += [(position, "changed") for key, (position, _) in unchanged.items() if key not in deleted]
     results = [result for key, (_, result) in unchanged.items() if key in deleted]

@@ -26,6 +26,7 @@ from backstay.library.trainer_checks import TrainerReport
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.conversation_records import StoredColumns, find_by_ids, put, rows_maker
+from backstay.storage.sql.curation import Curations
 from backstay.storage.sql.database import Row, Session
 from backstay.storage.sql.times import from_micros
 
@@ -54,6 +55,7 @@ class ImportSession:
         self._line = 0
         self._stored_at = to_text(from_micros(now))
         self._columns = StoredColumns.from_session(session, related=False)
+        self._curations = Curations(session)
         self._count = ImportResult(0, 0, 0, 0, 0)
         self._ids: Iterator[str | None] = iter(())
 
@@ -93,11 +95,15 @@ class ImportSession:
             for name, record in find_by_ids(self._session, self._owner, ids, self._columns).items()
         }
         new: dict[str, Mapping[str, Any]] = {}
+        curations: dict[str, bytes] = {}
         for incoming in batch:
             conversation_id = self._choose_id(incoming, ChainMap(new, stored))
             if conversation_id is not None:
                 new[conversation_id] = self._with_times(incoming.document, conversation_id)
-        self._put([dict(document) for document in new.values()])
+                if incoming.curation is not None:
+                    curations[conversation_id] = incoming.curation
+        keys = self._put([dict(document) for document in new.values()])
+        self._curations.insert(self._owner, {keys[name]: curation for name, curation in curations.items()})
 
     def _choose_id(self, incoming: ImportedConversation, existing: Mapping[str, Mapping[str, Any]]) -> str | None:
         """Return the id under which to store a conversation; None if it is not stored. Raises ConversationExists."""
@@ -138,9 +144,10 @@ class ImportSession:
         times = {"created_at": created_at, "updated_at": document["updated_at"] or created_at}
         return {**document, **times, "id": conversation_id}
 
-    def _put(self, documents: list[Document]) -> None:
+    def _put(self, documents: list[Document]) -> dict[str, int]:
+        """Insert conversations, and return their keys by id."""
         if not documents:
-            return
+            return {}
         relinked = self._link(documents)
         # A column that a document lacks gets its default: insert together the documents that have the same columns.
         by_columns: dict[tuple[frozenset[str], frozenset[str]], list[tuple[int, Document]]] = defaultdict(list)
@@ -156,6 +163,7 @@ class ImportSession:
         for table in BUILT_IN_TABLES:
             self._session.tables.advance(table)
         self._add(imported=len(documents), relinked=len(relinked))
+        return {document["id"]: key for (key, _), document in zip(keys, documents, strict=True)}
 
     def _link(self, documents: list[Document]) -> list[Row]:
         """Return the items whose deleted results are imported.

@@ -32,6 +32,7 @@ from backstay.storage.sql.conversation_records import (
     put,
     rows_maker,
 )
+from backstay.storage.sql.curation import NO_CURATION, Curations
 from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state
 from backstay.storage.sql.times import from_micros, now_micros
@@ -122,6 +123,7 @@ class RestoreSession:
         self._backup = source.backup
         self._columns = _columns(session, source.columns)
         self._related = self._columns.related.restore(source.backup.owner)
+        self._curations = Curations(session)
         self._on_conflict = on_conflict
         self._now = now
         self._links = ItemLinks()
@@ -136,10 +138,12 @@ class RestoreSession:
         columns = StoredColumns.from_session(self._session)
         # Deleting one conversation may change related rows of another: compare all before deleting any.
         for items in self._saved(saved):
-            versions = {item.id: item.row_version for item in items}
-            for live in lock_by_ids(self._session, saved.owner, list(versions), columns).values():
-                if live.version != versions[live.id]:
+            by_id = {item.id: item for item in items}
+            locked = lock_by_ids(self._session, saved.owner, list(by_id), columns)
+            for live in locked.values():
+                if live.version != by_id[live.id].row_version:
                     raise restore_policy.changed_meanwhile_error(live.id)
+            self._curations.record_late(saved, {live.key: by_id[live.id] for live in locked.values()})
         for items in self._saved(saved):
             keys = lock(self._session, saved.owner, [item.id for item in items], columns).keys
             self._counts["replaced"] += len(delete(self._session, saved.owner, keys))
@@ -208,7 +212,20 @@ class RestoreSession:
             for conversation in conversations
         ]
         put(self._session, [(conversation.key, conversation.rows) for conversation in keyed], self._columns)
+        self._insert_curations(keyed)
         return keyed
+
+    def _insert_curations(self, conversations: Sequence[ArchivedConversation]) -> None:
+        """Insert reviews and kept versions, and compare them with the backup. Raises RestoreDiffers."""
+        curated = {
+            each.key: each for each in conversations if each.curation is not None and each.curation != NO_CURATION
+        }
+        restored = {key: conversation.curation or b"" for key, conversation in curated.items()}
+        self._curations.insert(self._backup.owner, restored)
+        stored = self._curations.find(list(curated))
+        for key, conversation in curated.items():
+            if stored.get(key) != restored[key]:
+                raise restore_policy.curation_differs_error(self._backup.id, conversation.id)
 
     def _relink(self, restored: Sequence[ArchivedConversation], chunk: ClassifiedChunk) -> None:
         """Make restored conversations the results of their items again."""

@@ -11,6 +11,7 @@ from backstay.backup.store import Snapshot, UserColumns
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.conversation_records import StoredColumns, read_by_keys, read_selected
+from backstay.storage.sql.curation import Curations
 from backstay.storage.sql.database import Database
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class SqlSnapshot:
         size = 0
         for records in self._records:
             chunk += records
-            size += sum(len(record.line) for record in records)
+            size += sum(len(record.line) + len(record.curation or b"") for record in records)
             if size >= _CHUNK_BYTES:
                 break
         return chunk
@@ -58,10 +59,12 @@ class SqlSnapshot:
             # From this first read on, the session sees the database as it is now.
             columns = StoredColumns.from_session(session)
             self.database_kind, self.columns = session.kind, columns.as_mapping()
+            curations = Curations(session)
             if isinstance(selection, KeySet):
-                self._records = read_by_keys(session, owner, selection, columns)
+                records = read_by_keys(session, owner, selection, columns)
             else:
-                self._records = read_selected(session, owner, selection, columns)
+                records = read_selected(session, owner, selection, columns, at_once=not curations.exist)
+            self._records = curations.add_to(records) if curations.exist else records
 
         await self._submit(begin)
 

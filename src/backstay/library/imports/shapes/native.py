@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from backstay.clock import from_text
+from backstay.library.curation import CURATION, checked_curation
 from backstay.library.imports.import_row import ImportRow
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.imports.shape import Shape
@@ -53,6 +54,15 @@ def read_backup_row(row: InputRow, origin: InputErrors) -> Document:
         if not _is_time(document[name]):
             raise origin.invalid_row(row.line, f"{name} is not a time such as 2026-01-31T00:00:00.000000Z")
     return document
+
+
+def take_curation(document: Document, origin: InputErrors, line: int) -> bytes | None:
+    """Take the review and kept versions out of a conversation of a backup, and return them. Raises InvalidRow."""
+    curation = document.pop(CURATION, None)
+    try:
+        return None if curation is None else checked_curation(curation)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise origin.invalid_row(line, "its review or kept versions are not as a backup has them") from error
 
 
 def _is_time(value: Any) -> bool:

@@ -1,5 +1,5 @@
 -- Return the ids and digests of a backup's items from a position on; positions have no gaps.
-SELECT id, digest
+SELECT id, digest, curation_digest
   FROM {schema}.backup_items
  WHERE backup_key = :key
    AND owner = :owner
