@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from backstay.batch.attempt import Work
     from backstay.batch.item import FailedItem, Item
     from backstay.batch.item_columns import ColumnMapping
+    from backstay.batch.item_edit import ItemContent, ItemEdit
     from backstay.batch.job import Job, JobState
     from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
     from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
+    from backstay.batch.recipe_revision import RecipeRevision, RevisionPlan, RevisionResult
     from backstay.batch.runner import BatchResult
     from backstay.batch.stop_signal import StopSignal
     from backstay.generate.recipe import Recipe
@@ -55,16 +57,21 @@ __all__ = [
     "Halt",
     "ImportResult",
     "Item",
+    "ItemContent",
     "ItemCounts",
+    "ItemEdit",
     "Job",
     "JobProgress",
     "JobState",
     "LossCount",
     "ReadOptions",
     "Recipe",
+    "RecipeRevision",
     "RestorePlan",
     "RestoreResult",
     "Retry",
+    "RevisionPlan",
+    "RevisionResult",
     "Selection",
     "Skip",
     "StopSignal",
@@ -83,9 +90,11 @@ _NAMES = {
     "batch.attempt": ("Work",),
     "batch.item": ("FailedItem", "Item"),
     "batch.item_columns": ("ColumnMapping",),
+    "batch.item_edit": ("ItemContent", "ItemEdit"),
     "batch.job": ("Job", "JobState"),
     "batch.outcome": ("Done", "Fail", "Halt", "Retry", "Skip"),
     "batch.progress": ("ItemCounts", "JobProgress", "TokenCounts"),
+    "batch.recipe_revision": ("RecipeRevision", "RevisionPlan", "RevisionResult"),
     "batch.runner": ("BatchResult",),
     "batch.stop_signal": ("StopSignal",),
     "generate.recipe": ("Recipe",),

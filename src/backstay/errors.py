@@ -4,8 +4,8 @@
       InputError             InputNotFound, InputEmpty, InputUnreadable, InputTooLarge, InvalidRow, DuplicateItem,
                              UnknownColumn
       NotFound               JobNotFound, ItemNotFound, ConversationNotFound, BackupNotFound, StoreNotFound
-      Conflict               JobDiffers, ItemsDiffer, InvalidTransition, LeaseLost, JobHasWorkers, ConversationExists,
-                             RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse,
+      Conflict               JobDiffers, ItemsDiffer, RecipeRevised, InvalidTransition, LeaseLost, JobHasWorkers,
+                             ConversationExists, RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse,
                              IdempotencyKeyReused, IdempotencyKeyInFlight
       Refused                JobNameNeeded, ConfirmationNeeded, ProcessorNotPortable, EmptySelection, NothingToRun,
                              CannotAdopt, AdoptedTableNotWritable, ProcessorNotAllowed, LossyExport,
@@ -147,6 +147,12 @@ class ItemsDiffer(Conflict):
     remedy = Remedy.CHOOSE_JOB_NAME
 
 
+class RecipeRevised(Conflict):
+    """The job's recipe was revised after this run had read it, so the run processes nothing more."""
+
+    remedy = Remedy.RESUME_JOB
+
+
 class InvalidTransition(Conflict):
     """The job's state does not allow the request."""
 
@@ -156,7 +162,7 @@ class LeaseLost(Conflict):
 
 
 class JobHasWorkers(Conflict):
-    """The job has a live worker, so it cannot be discarded."""
+    """The job has a live worker, so it cannot be discarded, and its recipe cannot be revised."""
 
     remedy = Remedy.CANCEL_JOB
 
@@ -174,7 +180,7 @@ class RestoreConflict(Conflict):
 
 
 class PlanOutdated(Conflict):
-    """The selection is no longer what the plan showed."""
+    """What a plan or a form showed has changed since."""
 
 
 class DeleteBlocked(Conflict):

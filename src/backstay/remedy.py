@@ -22,7 +22,7 @@ class Remedy(StrEnum):
     FREE_JOB_NAME = "free_job_name"
     """Choose another name, or discard the job that has this one."""
     USE_STORED_RECIPE = "use_stored_recipe"
-    """Resume the job with its own recipe, or choose another name."""
+    """Resume the job with its own recipe, revise it, or choose another name."""
     CHANGE_BASE_URL = "change_base_url"
     """Like `USE_STORED_RECIPE`; a resumed job may use another base URL."""
     ACCEPT_NEW_ITEMS = "accept_new_items"

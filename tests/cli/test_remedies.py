@@ -50,7 +50,11 @@ _CASES = [
         extra=("--yes",),
         names=("--job",),
     ),
-    _Case(("run", "two.csv", "--job", "recipe", "--recipe", "b.toml"), Remedy.USE_STORED_RECIPE, names=("--job",)),
+    _Case(
+        ("run", "two.csv", "--job", "recipe", "--recipe", "b.toml"),
+        Remedy.USE_STORED_RECIPE,
+        names=("--job", "--recipe FILE"),
+    ),
     _Case(
         ("run", "more.csv", "--job", "whole", *_RUN),
         Remedy.ACCEPT_NEW_ITEMS,

@@ -172,6 +172,9 @@ async def test_statement_changes_only_the_job_that_it_names(store):
         "processor": "p",
         "settings": "{}",
         "recipe": None,
+        "revision": None,
+        "model": "m",
+        "number": 2,
         "pause_code": None,
         "pause_message": None,
         "pause_evidence": None,
@@ -205,6 +208,7 @@ async def test_statement_changes_only_the_job_that_it_names(store):
             )
         ),
         *(_Case(name, named) for name in ("record_skipped_items", "record_legacy_items", "set_settings", "set_state")),
+        _Case("set_recipe", named),
     )
 
     assert await _missing_guards(store, "jobs", cases, values) == []
@@ -263,15 +267,23 @@ async def test_statement_changes_only_the_items_that_it_names(store):
         "token": 77,
         "stopping": False,
         "crash_limit": 3,
+        "position": 0,
+        "digest": b"new",
+        "former_digest": store.sql("SELECT digest FROM items WHERE job_key = ? AND position = 0", key)[0][0],
+        "topic": "t",
+        "persona": None,
+        "parameters": "{}",
     }
     item, running = ("owner", "job_key", "id"), "state = 'running', worker = 77, attempt = 2, started_at = 1"
-    deleted = "state = 'completed', deleted_at = 1"
+    deleted, at = "state = 'completed', deleted_at = 1", ("owner", "job_key", "position")
     cases = (
         *(_Case(f"drop_{name}", "", (), 3, item[:2]) for name in ("items", "item_inputs", "attempts", "failures")),
         _Case("skip_item", "state = 'failed'", ("state = 'running'",), parameters=(*item, "state")),
         _Case("failed_to_pending", "state = 'failed'", ("state = 'pending'",), 3, item[:2]),
         _Case("failed_to_pending_by_id", "state = 'failed'", ("state = 'pending'",), parameters=item),
         _Case("deleted_to_pending_by_id", deleted, ("state = 'failed'", "deleted_at = NULL"), parameters=item),
+        _Case("edit_item", "state = 'failed'", ("state = 'running'", "state = 'completed'"), parameters=at),
+        _Case("edit_input", parameters=at),
         _Case("interrupt_attempts", running, ("state = 'pending'", "worker = 78"), 3, ("job_key", "token")),
         _Case("interrupt_items", running, ("state = 'pending'", "worker = 78"), 3, ("job_key", "token")),
     )

@@ -46,6 +46,9 @@ _ASKED = {
     "failures": lambda s: s.batches.jobs.failures("me", "job", after=-1, limit=9),
     "clean_step": lambda s: s.batches.jobs.clean_step("me", "done"),
     "discard": lambda s: s.batches.jobs.discard("me", "done"),
+    "revisions": lambda s: s.batches.revisions.revisions("me", "job"),
+    "remaining": lambda s: s.batches.revisions.remaining("me", "job", with_failed=True, after=-1, limit=9),
+    "item": lambda s: s.batches.revisions.item("me", "job", "item-2"),
     "acquire_lease": lambda s: s.batches.work.acquire_lease("me", "job", card(), after_lease_loss=False),
 }
 

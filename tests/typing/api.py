@@ -1,6 +1,6 @@
 """The public names, used as a program uses them; read by the type checker, never run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from backstay import (
@@ -25,16 +25,21 @@ from backstay import (
     Halt,
     ImportResult,
     Item,
+    ItemContent,
     ItemCounts,
+    ItemEdit,
     Job,
     JobProgress,
     JobState,
     LossCount,
     ReadOptions,
     Recipe,
+    RecipeRevision,
     RestorePlan,
     RestoreResult,
     Retry,
+    RevisionPlan,
+    RevisionResult,
     Selection,
     Skip,
     StopSignal,
@@ -91,6 +96,16 @@ async def use() -> None:
             print(failure.item_id, failure.raw, failure.state)
         skipped: int = await backstay.batches.skip("a", ["x-1"])
         print(skipped)
+        revision: RevisionPlan = await backstay.batches.plan_revision("e", Recipe(model="openai:y"), retry_failed=True)
+        revised: RevisionResult = await backstay.batches.revise_recipe(
+            "e", Recipe(model="openai:y"), retry_failed=True, plan_digest=revision.digest
+        )
+        revisions: Sequence[RecipeRevision] = await backstay.batches.revisions("e")
+        print(revision.differences, revised.is_new, revised.job.revision, revisions[-1].fingerprint)
+        content: ItemContent = await backstay.batches.item("e", "x-1")
+        edit = ItemEdit(topic="y", persona=None, set_parameters={"level": 3}, unset_parameters=["audience"])
+        content = await backstay.batches.edit_item("e", "x-1", edit, retry=True, digest=content.digest)
+        print(content.topic, content.is_edited)
         exported: ExportResult = await backstay.conversations.write_export(
             "dataset", Selection(job_id="a"), split={"train": 0.9, "test": 0.1}, seed=7, reasoning="drop", card=True
         )

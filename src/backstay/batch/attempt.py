@@ -20,11 +20,13 @@ _MAX_TOKENS = 10**12  # in one report, so that sums remain integers in every dat
 class Work:
     """One attempt, passed to a processor as its second argument."""
 
-    __slots__ = ("_is_waiting", "_on_timeout", "_raw", "_tokens_in", "_tokens_out", "attempt")
+    __slots__ = ("_is_waiting", "_on_timeout", "_raw", "_tokens_in", "_tokens_out", "attempt", "revision")
 
-    def __init__(self, attempt: int) -> None:
+    def __init__(self, attempt: int, revision: int | None = None) -> None:
         self.attempt = attempt
         """Number of this attempt of the item, from 1."""
+        self.revision = revision
+        """Number of the revision of the job's recipe that this attempt follows, from 1; None without a recipe."""
         self._tokens_in = 0
         self._tokens_out = 0
         self._raw: str | None = None

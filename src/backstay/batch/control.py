@@ -87,7 +87,7 @@ class JobControl(JobInspection):
         """
         limits = CallLimits(concurrency, rpm, tpm)
         check_limits(limits, limit=limit)
-        job = await self.checkpoint(job_id) if job_id is not None else await self._single_unfinished_job()
+        job = await self.checkpoint(job_id) if job_id is not None else await self.unfinished_job()
         callee = await self._processor_lookup.from_job(job, process, retry_on, base_url)
         check_rate_limits(limits, callee)
         created, stop = None, stop or StopSignal()
@@ -178,7 +178,7 @@ class JobControl(JobInspection):
             JobHasWorkers: a worker is running the job; pause or cancel the job first. If it is unknown whether a
                 worker lives, as on another host, this is raised only after slightly more than a lease.
         """
-        await self._runner.wait_until_discardable(job_id)
+        await self._runner.wait_until_idle(job_id)
         job_key = await self._stores.jobs.discard(self._owner, job_id)
         if job_key is not None:
             await drop_job(self._stores, self._owner, job_key)
@@ -187,7 +187,8 @@ class JobControl(JobInspection):
         if limits.to_dict():
             await self._stores.jobs.set_limits(self._owner, job_id, limits)
 
-    async def _single_unfinished_job(self) -> Job:
+    async def unfinished_job(self) -> Job:
+        """Return the only unfinished job. Raises NothingToRun, JobNameNeeded."""
         jobs = await self.incomplete(limit=6)
         if not jobs:
             raise NothingToRun("No job is unfinished")

@@ -5,6 +5,7 @@ job, and of two that run at once the first to finish creates the job and the oth
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from backstay.batch.item import NewItem
 from backstay.batch.items_difference import ItemsDifference
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.job_recipe import JobRecipe
-from backstay.batch.store import BatchStores, StagedJob
+from backstay.batch.recipe_revision import RecipeRevision
+from backstay.batch.store import BatchStores, ItemIdentity, StagedJob
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.readers.bad_rows import BadRowsReport
@@ -61,7 +63,7 @@ class JobCreator:
             JobDiffers, ItemsDiffer: the existing job has another processor or other items, or items that were imported
                 as settled are missing.
         """
-        existing = await self._existing_job(request)
+        existing = await self.existing_job(request)
         matched, rest = 0, None
         if existing is not None:
             matched, rest = await self._match(existing, chunks)
@@ -104,7 +106,7 @@ class JobCreator:
                 staged, request.job_id, request.processor, request.settings, frozen, accept_missing=accept
             ):
                 return CreateResult(is_new=True, repeated=repeated)
-            await self._existing_job(request)  # another process created it first
+            await self.existing_job(request)  # another process created it first
         difference = await intake.difference(staged, request.job_id)
         if request.accept_new_items and not difference.changed:
             return CreateResult(is_new=False, added=await intake.accept_new(staged, request.job_id), repeated=repeated)
@@ -112,7 +114,7 @@ class JobCreator:
             raise _items_differ_error(request, difference)
         return CreateResult(is_new=False, repeated=repeated)
 
-    async def _existing_job(self, request: JobRequest) -> Job | None:
+    async def existing_job(self, request: JobRequest) -> Job | None:
         """Return the job that has the requested name, if any. Raises JobDiffers."""
         try:
             job = await self._stores.jobs.job(self._owner, request.job_id)
@@ -130,12 +132,8 @@ class JobCreator:
             return job
         differences = requested.differences(stored)
         if differences:
-            has_other_base_url = any(difference.startswith("base_url:") for difference in differences)
-            raise JobDiffers(
-                f"Job {quoted_id(request.job_id)} exists with another recipe: {'; '.join(differences)}",
-                remedy=Remedy.CHANGE_BASE_URL if has_other_base_url else Remedy.USE_STORED_RECIPE,
-                job_id=request.job_id,
-                differences=list(differences),
+            raise _recipe_differs_error(
+                job, requested, differences, await self._stores.revisions.revisions(self._owner, job.id)
             )
         return job
 
@@ -148,24 +146,45 @@ class JobCreator:
         async for chunk in chunks:
             stored = await self._stores.intake.identities(self._owner, job.id, after=after, limit=len(chunk))
             for index, item in enumerate(chunk):
-                if index >= len(stored) or not _is_same_item(item, stored[index].id, stored[index].digest):
+                if index >= len(stored) or not _is_same_item(item, stored[index]):
                     return matched + index, chunk[index:]
             matched += len(chunk)
             after = stored[-1].position
         return matched, None
 
 
-def _is_same_item(item: NewItem, stored_id: str, stored_digest: bytes) -> bool:
-    if item.digest != stored_digest:
+def _is_same_item(item: NewItem, stored: ItemIdentity) -> bool:
+    # An item that was edited on purpose stays the same one, whether the input has its former content or the new one.
+    if item.digest not in (stored.digest, stored.original_digest):
         return False
     if item.id is not None:
-        return item.id == stored_id
-    return stored_id == item.base_id or stored_id.startswith(f"{item.base_id}-")
+        return item.id == stored.id
+    return stored.id == item.base_id or stored.id.startswith(f"{item.base_id}-")
 
 
 def _describe(job: Job | JobRequest) -> str:
     """Return the processor or the model of a job, and which of the two it is: both may have the same name."""
     return f"the {'processor' if job.recipe is None else 'model'} {job.processor!r}"
+
+
+def _recipe_differs_error(
+    job: Job, requested: JobRecipe, differences: Sequence[str], revisions: Sequence[RecipeRevision]
+) -> JobDiffers:
+    """Return the error that a job follows another recipe than the requested one, which may be an earlier revision."""
+    stored = "another recipe"
+    if len(revisions) > 1:
+        current = revisions[-1]
+        stored = f"revision {current.number} of its recipe, since {current.created_at:%Y-%m-%d %H:%M}Z"
+        earlier = [each.number for each in revisions if not requested.differences(each.recipe)]
+        stored += f", and this is revision {earlier[-1]}" if earlier else ", and this is none of them"
+    has_other_base_url = any(difference.startswith("base_url:") for difference in differences)
+    return JobDiffers(
+        f"Job {quoted_id(job.id)} exists with {stored}: {'; '.join(differences)}",
+        remedy=Remedy.CHANGE_BASE_URL if has_other_base_url else Remedy.USE_STORED_RECIPE,
+        job_id=job.id,
+        differences=list(differences),
+        revision=job.revision,
+    )
 
 
 def _items_differ_error(request: JobRequest, difference: ItemsDifference) -> ItemsDiffer:

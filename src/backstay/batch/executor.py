@@ -23,9 +23,14 @@ class _Attempt(Work):
     __slots__ = ("_on_waiting", "claimed", "deadline", "task", "traceback")
 
     def __init__(
-        self, claimed: ClaimedItem, *, deadline: float, on_waiting: "Callable[[_Attempt, bool], None]"
+        self,
+        claimed: ClaimedItem,
+        revision: int | None,
+        *,
+        deadline: float,
+        on_waiting: "Callable[[_Attempt, bool], None]",
     ) -> None:
-        super().__init__(claimed.attempt)
+        super().__init__(claimed.attempt, revision)
         self.claimed = claimed
         self.deadline = deadline
         self.task: asyncio.Task[None] | None = None
@@ -78,7 +83,8 @@ class Executor:
 
     def start(self, claimed: ClaimedItem) -> None:
         """Call the processor for one claimed item."""
-        call = _Attempt(claimed, deadline=self._loop.time() + self._timeout, on_waiting=self._on_waiting_changed)
+        deadline, revision = self._loop.time() + self._timeout, self._callee.revision
+        call = _Attempt(claimed, revision, deadline=deadline, on_waiting=self._on_waiting_changed)
         self._in_flight[claimed.position] = call
         if self._timer is None:
             self._timer = self._loop.call_at(call.deadline, self._expire)

@@ -9,7 +9,7 @@ from typing import Any
 from backstay.batch.call_limits import CallLimits
 from backstay.batch.job_recipe import FrozenRecipe
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
-from backstay.errors import InvalidTransition
+from backstay.errors import InvalidTransition, JobHasWorkers
 from backstay.library.id_text import quoted_id
 from backstay.remedy import Remedy
 
@@ -40,6 +40,8 @@ class JobAction(StrEnum):
     RETRY = "retry"
     SKIP = "skip"
     ADD = "add items"
+    REVISE = "revise its recipe"
+    EDIT = "edit an item"
 
 
 # action → (states in which it is allowed, state it leads to; None if it changes only items)
@@ -50,6 +52,8 @@ TRANSITIONS: Mapping[JobAction, tuple[tuple[JobState, ...], JobState | None]] = 
     JobAction.RETRY: ((*UNFINISHED, *FINISHED), JobState.PENDING),
     JobAction.SKIP: ((*UNFINISHED, *FINISHED), None),
     JobAction.ADD: ((*UNFINISHED, *FINISHED), JobState.PENDING),
+    JobAction.REVISE: ((*UNFINISHED, *FINISHED), None),
+    JobAction.EDIT: ((*UNFINISHED, *FINISHED), None),
 }
 # By the state that does not allow the action; for other states, SHOW_JOB.
 _REMEDIES = {JobState.CANCELLED: Remedy.DISCARD_JOB, JobState.PAUSED: Remedy.RESUME_JOB}
@@ -73,6 +77,15 @@ def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
     if target is None or (action in (JobAction.RETRY, JobAction.ADD) and state in UNFINISHED):
         return state
     return target
+
+
+def has_workers_error(job_id: str, action: JobAction | None = None) -> JobHasWorkers:
+    """Return the error that a worker prevents an action; without one, the discarding of the job."""
+    if action is None:
+        return JobHasWorkers(f"A worker is running job {quoted_id(job_id)}, so it cannot be discarded", job_id=job_id)
+    return JobHasWorkers(
+        f"Cannot {action}: a worker is running job {quoted_id(job_id)}", remedy=Remedy.PAUSE_JOB, job_id=job_id
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +132,9 @@ class Job:
     processor: str
     """`scripted`, `module:function`, the model of a recipe, or `caller` for a callable of the creating program."""
     recipe: FrozenRecipe | None
-    """The recipe as it was when the job was created; None for other processors."""
+    """The current revision of the recipe; None for other processors."""
+    revision: int | None
+    """The number of that revision, from 1."""
     settings: JobSettings
     counts: ItemCounts
     tokens: TokenCounts

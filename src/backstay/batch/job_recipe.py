@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from backstay.batch.item import Item
+from backstay.batch.progress import TokenCounts
 
 FrozenRecipe = Mapping[str, Any]
 """A recipe as it is stored with a job: complete, plain JSON without credentials."""
@@ -26,6 +27,9 @@ class JobRecipe(Protocol):
         Raises:
             RecipeError: a value is missing; the message names it and the location.
         """
+
+    def estimate(self, item: Item, where: str) -> TokenCounts:
+        """Estimate the tokens of one call for the item from the lengths of its prompt. Raises like `check`."""
 
     def differences(self, stored: FrozenRecipe) -> Sequence[str]:
         """Describe how the stored recipe differs from this one, one text per field; empty if they are equal."""

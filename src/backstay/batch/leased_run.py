@@ -90,7 +90,11 @@ class LeasedRun:
         try:
             await self._monitor.poll()
             acquired = await self._store.acquire_lease(
-                self._job.owner, self._job.id, lock.identity, after_lease_loss=after_lease_loss
+                self._job.owner,
+                self._job.id,
+                lock.identity,
+                after_lease_loss=after_lease_loss,
+                revision=self._callee.revision,
             )
             if acquired.lease is None:
                 return END_REASONS.get(acquired.job.state, EndReason.FINISHED)

@@ -45,6 +45,8 @@ class CallableProcessor:
     takes_work: bool
     retry_on: tuple[type[Exception], ...] = ()
     """Exception classes after which the item is tried again."""
+    revision: int | None = None
+    """The revision of the job's recipe that it follows; None if it follows none."""
 
     @classmethod
     def from_processor(cls, processor: Processor, *, retry_on: tuple[type[Exception], ...] = ()) -> "CallableProcessor":

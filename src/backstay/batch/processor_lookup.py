@@ -1,5 +1,6 @@
 """The lookup of processors: from what a program passes, or from what a job names."""
 
+from dataclasses import replace
 from typing import Protocol
 
 from backstay.batch.job import Job
@@ -84,9 +85,8 @@ class ProcessorLookup:
                 job_id=job.id,
             )
         if job.recipe is not None:
-            return CallableProcessor.from_processor(
-                await self._source.writer(self._source.recipe(job.recipe, base_url=base_url))
-            )
+            writer = await self._source.writer(self._source.recipe(job.recipe, base_url=base_url))
+            return replace(CallableProcessor.from_processor(writer), revision=job.revision)
         return CallableProcessor.from_processor(self._source.resolve(job.processor))
 
     def recipe(self, job: Job) -> JobRecipe | None:

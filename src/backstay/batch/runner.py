@@ -8,7 +8,7 @@ from pathlib import Path
 from backstay.batch import liveness
 from backstay.batch.creation import CreateResult, drop_leftovers
 from backstay.batch.inspection import JobInspection
-from backstay.batch.job import FINISHED, JobState, Pause
+from backstay.batch.job import FINISHED, JobAction, JobState, Pause, has_workers_error
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.leased_run import LeasedRun
 from backstay.batch.processor import CallableProcessor, RateLimitable
@@ -16,8 +16,6 @@ from backstay.batch.progress import ItemCounts, JobProgressReporter, Listener, T
 from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.batch.worker import EndReason, WorkerOptions
-from backstay.errors import JobHasWorkers
-from backstay.library.id_text import quoted_id
 from backstay.logs import get_logger
 from backstay.readers.bad_rows import BadRowsReport
 
@@ -124,8 +122,8 @@ class JobRunner:
             seconds=time.monotonic() - started,
         )
 
-    async def wait_until_discardable(self, job_id: str) -> None:
-        """Wait until a job has no worker that may be alive.
+    async def wait_until_idle(self, job_id: str, action: JobAction | None = None) -> None:
+        """Wait until a job has no worker that may be alive, so that it can be discarded, or `action` be performed.
 
         Raises:
             JobHasWorkers: a worker is alive, or still may be after slightly more than a lease.
@@ -136,9 +134,7 @@ class JobRunner:
             rows = await self._stores.work.workers(self._owner, job_id)
             is_alive = any(liveness.liveness_of(row.identity) is liveness.Liveness.ALIVE for row in rows)
             if is_alive or time.monotonic() > deadline:
-                raise JobHasWorkers(
-                    f"A worker is running job {quoted_id(job_id)}, so it cannot be discarded", job_id=job_id
-                )
+                raise has_workers_error(job_id, action)
             await asyncio.sleep(self._lease_seconds / _POLLS_PER_LEASE)
 
     async def _remove_leftovers(self) -> None:

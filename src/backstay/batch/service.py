@@ -9,7 +9,6 @@ from typing import BinaryIO
 
 from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
-from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
 from backstay.batch.intake import Items, read_items
 from backstay.batch.item_columns import ColumnMapping
@@ -18,6 +17,7 @@ from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.processor import Processor
 from backstay.batch.processor_lookup import processor_name
 from backstay.batch.progress import Listener
+from backstay.batch.revisions import JobRevisions
 from backstay.batch.runner import BatchResult
 from backstay.batch.stop_signal import StopSignal
 from backstay.library.id_text import check_id
@@ -27,7 +27,7 @@ from backstay.readers.input_notes import NoteListener
 from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 
-class Batches(JobControl):
+class Batches(JobRevisions):
     """The batch jobs of one owner."""
 
     async def run(
@@ -106,6 +106,8 @@ class Batches(JobControl):
         created = await self._create_job(request, read_input, on_bad_row, quarantine, stop)
         if not created.is_new:
             await self._set_limits(job_id, limits)
+        if recipe is not None and (job := await self._creator.existing_job(request)) is not None:
+            callee = replace(callee, revision=job.revision)
         creation_seconds = time.monotonic() - started
         result = await self._runner.run(
             job_id, callee, created, limit=limit, grace_seconds=grace_seconds, on_progress=on_progress, stop=stop

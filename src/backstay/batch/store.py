@@ -1,8 +1,8 @@
 """The storage that batches need. Every method takes or carries an owner and sees only that owner's rows.
 
-There are three protocols: `IntakeStore` adds items, `WorkStore` changes their states while workers run, and `JobStore`
-acts on jobs as a whole. A method does everything in one transaction or nothing. A method whose name ends in
-`_step` does a bounded part and returns whether more is left.
+There are four protocols: `IntakeStore` adds items, `WorkStore` changes their states while workers run, `JobStore` acts
+on jobs as a whole, and `RevisionStore` changes what is left of them. A method does everything in one transaction or
+nothing. A method whose name ends in `_step` does a bounded part and returns whether more is left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,13 @@ from typing import Protocol
 
 from backstay.batch.call_limits import CallLimits
 from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem
+from backstay.batch.item_edit import ItemContent
 from backstay.batch.items_difference import ItemsDifference
 from backstay.batch.job import Job, JobAction, JobSettings, JobState, Pause
 from backstay.batch.job_recipe import FrozenRecipe
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
+from backstay.batch.recipe_revision import RecipeRevision, RevisionPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Lease:
     job_key: int
     job_id: str
     token: int
+    revision: int | None = None
+    """The revision of the recipe that this worker follows; None if it follows none. It cannot change meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class ItemIdentity:
     position: int
     id: str
     digest: bytes
+    original_digest: bytes | None
+    """The digest of the input's item, if the stored one was edited since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +156,18 @@ class WorkStore(Protocol):
     """The store for workers. A method that takes a Lease or StagedJob raises LeaseLost if its token is outdated."""
 
     async def acquire_lease(
-        self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
+        self,
+        owner: str,
+        job_id: str,
+        identity: WorkerIdentity,
+        *,
+        after_lease_loss: bool,
+        revision: int | None = None,
     ) -> AcquireResult:
-        """Acquire a lease: pending, running or paused → running. Raises JobNotFound, InvalidTransition.
+        """Acquire a lease: pending, running or paused → running.
+
+        Raises JobNotFound, InvalidTransition; RecipeRevised if `revision`, which the worker follows, is not the current
+        one.
 
         With `after_lease_loss`, a job that was paused or cancelled in the meantime is left unchanged, without a lease.
         """
@@ -260,10 +275,42 @@ class JobStore(Protocol):
         """
 
 
+class RevisionStore(Protocol):
+    """The store for changes of what is left of a job: revisions of its recipe, and edits of its items."""
+
+    async def revisions(self, owner: str, job_id: str) -> Sequence[RecipeRevision]:
+        """Return the revisions of a job's recipe, in order; none without a recipe. Raises JobNotFound."""
+
+    async def remaining(
+        self, owner: str, job_id: str, *, with_failed: bool, after: int, limit: int
+    ) -> Sequence[ItemContent]:
+        """Return the items after position `after` that are not settled, or failed, in order. Raises JobNotFound."""
+
+    async def revise(self, owner: str, plan: RevisionPlan) -> Job:
+        """Store the planned revision, requeue the failed items that it includes, and return the job.
+
+        Raises JobNotFound, InvalidTransition; JobHasWorkers if a worker holds a lease; PlanOutdated if the recipe, or
+        the items to which the plan applies, have changed since.
+        """
+
+    async def item(self, owner: str, job_id: str, item_id: str) -> ItemContent:
+        """Return an item with its content. Raises JobNotFound, ItemNotFound."""
+
+    async def edit_item(
+        self, owner: str, job: Job, before: ItemContent, after: ItemContent, *, retry: bool
+    ) -> ItemContent:
+        """Store the edited content of a pending or failed item, requeue it if `retry` is true and it failed; return it.
+
+        Raises JobNotFound, InvalidTransition (the state of the job or the item); PlanOutdated if the item or the job's
+        recipe has changed since they were read.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class BatchStores:
-    """The three stores of one database."""
+    """The four stores of one database."""
 
     intake: IntakeStore
     work: WorkStore
     jobs: JobStore
+    revisions: RevisionStore

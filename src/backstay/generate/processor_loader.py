@@ -15,8 +15,6 @@ from backstay.generate.provider_account import Accounts
 if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
 
-_RECIPE_ORIGIN = "the job's recipe"
-
 
 class ProcessorLoader:
     """A source of processors: `scripted`, any installed or local `module:function`, and the writer of any recipe.
@@ -39,8 +37,7 @@ class ProcessorLoader:
         # Imported here: commands that list, delete or restore need not load recipes.
         from backstay.generate.recipe import Recipe
 
-        changes = {"base_url": base_url} if base_url is not None else {}
-        return Recipe.from_fields({**frozen, **changes}, _RECIPE_ORIGIN, outside=frozen.keys() - changes.keys())
+        return Recipe.revise(frozen, {"base_url": base_url})
 
     async def writer(self, recipe: JobRecipe) -> Processor:
         """Return the writer for a recipe.

@@ -11,10 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from backstay.batch.item import Item
 from backstay.batch.job_recipe import FrozenRecipe
+from backstay.batch.progress import TokenCounts
 from backstay.errors import RecipeError, kind_of
 from backstay.generate import secret_detection
 from backstay.generate.endpoint import Endpoint, resolve_endpoint
-from backstay.generate.prompt import PROMPT, PromptTemplates
+from backstay.generate.prompt import PROMPT, PromptTemplates, estimate_tokens_in, estimate_tokens_out
 from backstay.generate.providers.anthropic import rejected_parameters
 from backstay.generate.query_and_headers import check_header_name, check_headers, check_query
 from backstay.generate.recipe_diff import differences
@@ -26,6 +27,8 @@ from backstay.remedy import Remedy
 from backstay.validation_reasons import reason_of
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+STORED_RECIPE = "the job's recipe"
+"""The origin of a stored recipe, for messages."""
 _OPTIONAL_FIELDS = frozenset({"query", "headers", "key_header", "stream", "anthropic_version"})
 """Fields that are frozen only if they are set."""
 
@@ -160,6 +163,12 @@ class Recipe(BaseModel):
         recipe._outside_fields, recipe._where = frozenset(outside), where
         return recipe
 
+    @classmethod
+    def revise(cls, stored: FrozenRecipe, changes: Mapping[str, Any]) -> Self:
+        """Return the recipe of a job with the changes that are not None. Raises like `load`."""
+        changed = {name: value for name, value in changes.items() if value is not None}
+        return cls.from_fields({**stored, **changed}, STORED_RECIPE, outside=stored.keys() - changed.keys())
+
     def model_post_init(self, _: Any) -> None:
         """Check that the recipe holds no credential, and that address and templates are valid. Raises RecipeError."""
         secret_detection.check_no_credentials(self.frozen())
@@ -216,6 +225,10 @@ class Recipe(BaseModel):
 
     def check(self, item: Item, where: str) -> None:
         self.prompts.render(item, where)
+
+    def estimate(self, item: Item, where: str) -> TokenCounts:
+        prompt = self.prompts.render(item, where)
+        return TokenCounts(estimate_tokens_in(prompt), estimate_tokens_out(self.turns, self.max_tokens))
 
     def differences(self, stored: FrozenRecipe) -> Sequence[str]:
         return differences(stored, self.frozen())

@@ -61,6 +61,8 @@ class JobOut(ApiObject):
     rpm: int | None = Field(validation_alias=AliasPath("settings", "limits", "rpm"))
     tpm: int | None = Field(validation_alias=AliasPath("settings", "limits", "tpm"))
     recipe: dict[str, Any] | None
+    revision: int | None
+    """The number of the recipe's current revision, from 1; null without a recipe."""
     created_at: Moment
     updated_at: Moment
     finished_at: Moment | None

@@ -26,7 +26,8 @@ async def owned(url, tmp_path, monkeypatch):
                 connection.execute(statement)
 
     tables = "conversations turns jobs items item_inputs attempts workers backups backup_items"
-    tables += " meta receipts migrations adopted conversation_reviews conversation_tags conversation_versions"
+    tables += " meta receipts migrations adopted recipe_revisions"
+    tables += " conversation_reviews conversation_tags conversation_versions"
     execute(
         f"CREATE ROLE {role} LOGIN PASSWORD '{word}'",
         f"ALTER SCHEMA backstay OWNER TO {role}",

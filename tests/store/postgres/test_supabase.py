@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from backstay import Backstay
+from backstay import Backstay, Recipe
 from backstay.errors import OutcomeRefused
 from backstay.library.selection import Selection
 from backstay.storage.postgres.address import ServerAddress
@@ -21,7 +21,7 @@ _ALL = Selection(everything=True)
 _CURATION = ("conversation_reviews", "conversation_tags", "conversation_versions")
 _OWNED = (
     *("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items"),
-    *_CURATION,
+    *("recipe_revisions", *_CURATION),
 )
 _CURATED = """
     INSERT INTO backstay.conversation_reviews (conversation_key, owner, reviewed_at)
@@ -48,6 +48,7 @@ async def _fill(url):
             own = backstay.for_owner(owner)
             items = [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}]
             await own.batches.run("half", items, _picky)
+            await own.batches.create("planned", items, Recipe(model="ollama:tiny"))
             await own.backups.create(_ALL)
             await backstay._store.waiting_imports.add(owner, "imported", {"a": None, "b": "it was late"})
 
@@ -178,7 +179,7 @@ def test_the_service_role_does_everything(url):
 def test_without_the_filter_in_a_view(url):
     """Control: without its filter a view shows all rows, since it reads with the rights of its owner."""
     with psycopg.connect(url, autocommit=True) as connection, connection.transaction(force_rollback=True):
-        connection.execute("CREATE VIEW backstay.careless AS SELECT owner FROM backstay.jobs")
+        connection.execute("CREATE VIEW backstay.careless AS SELECT DISTINCT owner FROM backstay.jobs")
         connection.execute("GRANT SELECT ON backstay.careless TO authenticated")
         connection.execute(f"""SET LOCAL request.jwt.claims = '{{"sub": "{ANN}"}}'; SET LOCAL ROLE authenticated""")
         assert len(connection.execute("SELECT * FROM backstay.careless").fetchall()) == 3

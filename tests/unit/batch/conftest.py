@@ -22,6 +22,7 @@ def a_job() -> Callable[[JobState], Job]:
             state=state,
             processor="caller",
             recipe=None,
+            revision=None,
             settings=JobSettings(),
             counts=ItemCounts(),
             tokens=TokenCounts(),

@@ -21,7 +21,7 @@ class _Store:
         self._stop = stop
         self._leases = 0
 
-    async def acquire_lease(self, owner, job_id, identity, *, after_lease_loss):
+    async def acquire_lease(self, owner, job_id, identity, *, after_lease_loss, revision):
         self._leases += 1
         return SimpleNamespace(lease=Lease(owner, 1, job_id, self._leases))
 

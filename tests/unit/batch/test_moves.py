@@ -36,6 +36,7 @@ _LEGAL = {
     (JobState.PAUSED, JobAction.ADD): JobState.PAUSED,
     (JobState.COMPLETED, JobAction.ADD): JobState.PENDING,
     (JobState.COMPLETED_WITH_FAILURES, JobAction.ADD): JobState.PENDING,
+    **{(state, action): state for state in (*UNFINISHED, *FINISHED) for action in (JobAction.REVISE, JobAction.EDIT)},
 }
 
 

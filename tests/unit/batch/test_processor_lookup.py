@@ -6,6 +6,7 @@ import pytest
 
 from backstay.batch.job import JobState
 from backstay.batch.processor_lookup import ProcessorLookup, processor_name
+from backstay.batch.progress import TokenCounts
 from backstay.errors import ProcessorNotPortable, SettingsError
 
 
@@ -19,6 +20,9 @@ class _Recipe:
 
     def check(self, item, where):
         pass
+
+    def estimate(self, item, where):
+        return TokenCounts()
 
     def differences(self, stored):
         return ()

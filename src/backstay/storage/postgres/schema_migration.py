@@ -19,12 +19,14 @@ from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.migrations import (
     Migration,
+    compute_fingerprints,
     read_migrations,
     refuse_live_workers,
     refuse_newer,
 )
 
 _CREATED_NAME = re.compile(r"^CREATE (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
+_REVISIONS = 14  # the migration that creates the table of revisions
 _DROPPED_NAME = re.compile(r"^DROP (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
 
 
@@ -80,6 +82,9 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
                 else:
                     refuse_while_in_use(connection, address, schema, "needs a migration")
                 connection.execute(statements.replace("{schema}", schema))
+                if number == _REVISIONS:
+                    table = f"{schema}.recipe_revisions"
+                    compute_fingerprints(connection.execute, connection.execute, table, "%s")
                 connection.execute(f"INSERT INTO {schema}.migrations (number) VALUES (%s)", (number,))
                 if number == known[0][0]:
                     connection.execute(

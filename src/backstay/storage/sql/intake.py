@@ -4,8 +4,6 @@ from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
-import orjson
-
 from backstay.batch.item import NewItem
 from backstay.batch.items_difference import ItemsDifference
 from backstay.batch.job import JobAction, JobSettings, check_action
@@ -18,6 +16,7 @@ from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.database import Database, Row, Session, SqlStore, Values
 from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, settings_text
 from backstay.storage.sql.leases import check_current, fence
+from backstay.storage.sql.revisions import FIRST_REVISION, insert_revision, recipe_text
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.waiting_imports import settle_imported_items
 
@@ -109,7 +108,8 @@ class SqlIntake(SqlStore):
             "job_id": job_id,
             "processor": processor,
             "settings": settings_text(settings),
-            "recipe": orjson.dumps(dict(recipe)).decode() if recipe is not None else None,
+            "recipe": recipe_text(recipe) if recipe is not None else None,
+            "revision": FIRST_REVISION if recipe is not None else None,
             "now": now,
         }
 
@@ -118,6 +118,8 @@ class SqlIntake(SqlStore):
             session.lock("lock_job_name", {"owner": staged.owner, "job_id": job_id})
             if not session.execute("publish_job", values):
                 return False
+            if recipe is not None:
+                insert_revision(session, staged.owner, staged.job_key, FIRST_REVISION, recipe, now)
             settle_imported_items(session, staged, job_id, now, accept_missing=accept_missing)
             session.execute("delete_worker", {"token": staged.token, "owner": staged.owner})
             return True
@@ -170,6 +172,7 @@ class SqlIntake(SqlStore):
             if drop_rows(session, _DROP_STATEMENTS, owner, job_key, limit):
                 return True
             session.execute("drop_job_workers", values)
+            session.execute("drop_revisions", values)
             session.execute("drop_job", values)
             return False
 

@@ -17,10 +17,11 @@ from backstay.batch.job import (
     JobState,
     Pause,
     check_action,
+    has_workers_error,
 )
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.clock import to_text
-from backstay.errors import JobHasWorkers, JobNotFound
+from backstay.errors import JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.item_actions import retry_item, skip_items
@@ -66,18 +67,7 @@ class SqlJobs(SqlStore):
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         def retry(session: Session) -> int:
             job = lock_job(session, owner, job_id)
-            state = check_action(job_id, job.state, JobAction.RETRY)
-            if item_ids is None:
-                count, deleted = session.execute("failed_to_pending", {"job_key": job.key, "owner": owner}), 0
-            else:
-                moved = [retry_item(session, owner, job.key, job_id, item_id) for item_id in set(item_ids)]
-                count, deleted = moved.count(ItemState.FAILED), moved.count(ItemState.COMPLETED)
-            if count or deleted:
-                now = now_micros(self._clock)
-                session.execute("record_retried_items", {"job_key": job.key, "owner": owner, "count": count})
-                session.execute("record_regenerated_items", {"job_key": job.key, "owner": owner, "count": deleted})
-                set_state(session, owner, job.key, state, now, job.pause)
-            return count + deleted
+            return retry_items(session, job, item_ids, now_micros(self._clock))
 
         return await self._database.write(retry)
 
@@ -154,9 +144,7 @@ class SqlJobs(SqlStore):
                 return None
             job = lock_job(session, owner, job_id)
             if job.workers:
-                raise JobHasWorkers(
-                    f"A worker is running job {quoted_id(job_id)}, so it cannot be discarded", job_id=job_id
-                )
+                raise has_workers_error(job_id)
             session.execute("hide_job", {"job_key": job.key, "owner": owner, "now": now_micros(self._clock)})
             return job.key
 
@@ -194,6 +182,21 @@ def set_state(session: Session, owner: str, key: int, state: JobState, now: int,
             "finished_at": now if state in (*FINISHED, JobState.CANCELLED) else None,
         },
     )
+
+
+def retry_items(session: Session, job: Job, item_ids: Sequence[str] | None, now: int) -> int:
+    """Requeue failed items of a locked job (all, or those named); return how many. Raises like `JobStore.retry`."""
+    state, values = check_action(job.id, job.state, JobAction.RETRY), {"job_key": job.key, "owner": job.owner}
+    if item_ids is None:
+        count, deleted = session.execute("failed_to_pending", values), 0
+    else:
+        moved = [retry_item(session, job.owner, job.key, job.id, item_id) for item_id in set(item_ids)]
+        count, deleted = moved.count(ItemState.FAILED), moved.count(ItemState.COMPLETED)
+    if count or deleted:
+        session.execute("record_retried_items", {**values, "count": count})
+        session.execute("record_regenerated_items", {**values, "count": deleted})
+        set_state(session, job.owner, job.key, state, now, job.pause)
+    return count + deleted
 
 
 def settled_state(counts: ItemCounts) -> JobState | None:
@@ -252,9 +255,9 @@ def _pause(code: str | None, message: str, evidence: str | None) -> Pause | None
 
 
 def _job(row: Row) -> Job:
-    (key, job_id, owner, state, processor, settings, recipe, pending, running, completed, failed, skipped, tokens_in,
-     tokens_out, workers, waiting, pause_code, pause_message, pause_evidence, cleaned_at, created_at, updated_at,
-     finished_at) = row  # fmt: skip
+    (key, job_id, owner, state, processor, settings, recipe, revision, pending, running, completed, failed, skipped,
+     tokens_in, tokens_out, workers, waiting, pause_code, pause_message, pause_evidence, cleaned_at, created_at,
+     updated_at, finished_at) = row  # fmt: skip
     return Job(
         key=key,
         id=job_id,
@@ -262,6 +265,7 @@ def _job(row: Row) -> Job:
         state=JobState(state),
         processor=processor,
         recipe=orjson.loads(recipe) if recipe is not None else None,
+        revision=revision,
         settings=JobSettings.from_dict(orjson.loads(settings)),
         counts=ItemCounts(pending, running, completed, failed, skipped),
         tokens=TokenCounts(tokens_in, tokens_out),

@@ -5,15 +5,20 @@ from collections.abc import Callable, Iterable
 from importlib.resources import files
 from typing import Any
 
+import orjson
+
 from backstay.batch import liveness
 from backstay.batch.store import WorkerIdentity
 from backstay.errors import SchemaOutdated, SchemaTooNew
+from backstay.library.canonical_json import digest_of
 
 Migration = tuple[int, str]
 """The number and the SQL of a migration."""
 
 Execute = Callable[[str], Iterable[tuple[Any, ...]]]
 """Executes a query in the transaction of a migration."""
+ExecuteWith = Callable[[str, tuple[Any, ...]], object]
+"""Executes a statement with values in the transaction of a migration."""
 
 
 def read_migrations(package: str) -> list[Migration]:
@@ -48,3 +53,12 @@ def refuse_live_workers(execute: Execute, table: str, reason: str, /, **context:
                 "stop it first, then try again",
                 **context,
             )
+
+
+def compute_fingerprints(execute: Execute, execute_with: ExecuteWith, table: str, placeholder: str) -> None:
+    """Compute the fingerprints of the recipes that a migration has copied into the table of revisions."""
+    for job_key, recipe in list(execute(f"SELECT job_key, recipe FROM {table} WHERE fingerprint = ''")):  # noqa: S608 - as above
+        execute_with(
+            f"UPDATE {table} SET fingerprint = {placeholder} WHERE job_key = {placeholder}",  # noqa: S608 - as above
+            (digest_of(orjson.loads(recipe)), job_key),
+        )

@@ -13,6 +13,7 @@ from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.restores import SqlRestores
 from backstay.storage.sql.retention import SqlRetention
+from backstay.storage.sql.revisions import SqlRevisions
 from backstay.storage.sql.waiting_imports import SqlWaitingImports
 from backstay.storage.sql.work import SqlWork
 
@@ -22,7 +23,10 @@ class SqlStores:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.batches = BatchStores(
-            intake=SqlIntake(database, clock), work=SqlWork(database, clock), jobs=SqlJobs(database, clock)
+            intake=SqlIntake(database, clock),
+            work=SqlWork(database, clock),
+            jobs=SqlJobs(database, clock),
+            revisions=SqlRevisions(database, clock),
         )
         self.conversations = SqlConversations(database, clock)
         self.backups = BackupStores(

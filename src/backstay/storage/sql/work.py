@@ -9,6 +9,7 @@ from backstay.batch.item import ClaimedItem, Item
 from backstay.batch.job import JobAction, JobState, Pause, check_action
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
+from backstay.batch.recipe_revision import recipe_revised_error
 from backstay.batch.store import AcquireResult, Claim, CommitReport, Lease, WorkerIdentity, WorkerRow
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.database import Row, Session, SqlStore
@@ -24,7 +25,13 @@ class SqlWork(SqlStore):
     """The leases of workers, and the items that they claim and settle."""
 
     async def acquire_lease(
-        self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
+        self,
+        owner: str,
+        job_id: str,
+        identity: WorkerIdentity,
+        *,
+        after_lease_loss: bool,
+        revision: int | None = None,
     ) -> AcquireResult:
         def acquire_lease(session: Session) -> AcquireResult:
             job = lock_job(session, owner, job_id)
@@ -37,12 +44,14 @@ class SqlWork(SqlStore):
                 # That happened while this run had no lease; a new lease would set the job to running again.
                 return AcquireResult(None, job)
             state = check_action(job_id, job.state, JobAction.RESUME)
+            if revision is not None and revision != job.revision:
+                raise recipe_revised_error(job, revision)
             refuse_unwritable(session, owner)
             if job.state is not JobState.RUNNING:
                 set_state(session, owner, job.key, state, now)
             values = {"owner": owner, "job_key": job.key, "now": now, **asdict(identity)}
             token = session.value("insert_worker", values)
-            return AcquireResult(Lease(owner, job.key, job_id, token), find_job(session, owner, job_id))
+            return AcquireResult(Lease(owner, job.key, job_id, token, revision), find_job(session, owner, job_id))
 
         return await self._database.write(acquire_lease)
 

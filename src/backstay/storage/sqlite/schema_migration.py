@@ -15,6 +15,7 @@ from backstay.migration_result import MigrationResult
 from backstay.remedy import Remedy
 from backstay.storage.sql.migrations import (
     Migration,
+    compute_fingerprints,
     read_migrations,
     refuse_live_workers,
     refuse_newer,
@@ -23,6 +24,8 @@ from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
 from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.schema_version import APPLICATION_ID, check_header
+
+_REVISIONS = 13  # the migration that creates the table of revisions
 
 
 def migrations() -> list[Migration]:
@@ -136,6 +139,8 @@ def _apply(connection: apsw.Connection, path: Path, known: list[Migration]) -> b
     for number, statements in known:
         if number > version:
             connection.execute(statements)
+            if number == _REVISIONS:
+                compute_fingerprints(connection.execute, connection.execute, "recipe_revisions", "?")
             connection.execute(f"PRAGMA user_version = {number}")
     if version == 0:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

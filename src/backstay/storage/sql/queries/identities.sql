@@ -1,5 +1,6 @@
--- Return the ids and digests of a job's items, in order; positions have no gaps.
-SELECT items.position, items.id, items.digest
+-- Return the ids of a job's items with their digests, and those of the input for edited ones, in order; positions have
+-- no gaps.
+SELECT items.position, items.id, items.digest, items.original_digest
   FROM {schema}.items
   JOIN {schema}.jobs ON jobs.key = items.job_key
  WHERE jobs.owner = :owner

@@ -1,5 +1,5 @@
 -- Return one job by id, with its counters plus those of its workers.
-SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings, jobs.recipe,
+SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings, jobs.recipe, jobs.revision,
        CAST(jobs.pending    + coalesce(sum(workers.pending), 0) AS bigint),
        CAST(jobs.running    + coalesce(sum(workers.running), 0) AS bigint),
        CAST(jobs.completed  + coalesce(sum(workers.completed), 0) AS bigint),

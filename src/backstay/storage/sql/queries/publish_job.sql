@@ -1,7 +1,7 @@
 -- creating → pending
 UPDATE {schema}.jobs
    SET id = :job_id, state = 'pending', processor = :processor, settings = :settings, recipe = :recipe,
-       updated_at = :now,
+       revision = :revision, updated_at = :now,
        pending = (SELECT count(*) FROM {schema}.items WHERE items.job_key = :job_key)
  WHERE key = :job_key
    AND owner = :owner
