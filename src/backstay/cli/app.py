@@ -20,6 +20,7 @@ from backstay.cli.commands import (
     doctor,
     failed_items,
     init,
+    items,
     jobs,
     migrate,
     probe,
@@ -143,6 +144,7 @@ for command in (
     serve.serve,
 ):
     app.command(epilog=EPILOG)(command)
+_add_group("items", "Show and edit single items of a job.", {"show": items.show, "edit": items.edit})
 _add_group(
     "conversations",
     "List, show, import, export and delete conversations.",

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -21,6 +21,9 @@ from backstay.errors import ConfirmationNeeded
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.backup.backup import BackupProgress
+
+
+T = TypeVar("T")
 
 
 class CommandSession:
@@ -64,10 +67,13 @@ class CommandSession:
         if self._backstay is not None:
             await reminders.remind(self.invocation, self.out, self._backstay, except_job=except_job)
 
-    async def run(self, work: Coroutine[Any, Any, int | None]) -> int | None:
-        """Await the command, and close what it opened."""
-        async with self._closing:
-            return await work
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await the command, or a part of it, and close what it opened."""
+        try:
+            async with self._closing:
+                return await work
+        finally:
+            self._backstay = None
 
 
 _Database = Annotated[str | None, typer.Option("--database", hidden=True)]

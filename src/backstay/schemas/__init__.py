@@ -58,6 +58,13 @@ from backstay.schemas.jobs import (
 from backstay.schemas.legacy_import import LegacyImportOut
 from backstay.schemas.migrations import MigrationOut
 from backstay.schemas.recipes import EndpointOut, InitOut, PreviewOut, ProbeOut, PromptOut
+from backstay.schemas.revisions import (
+    ItemContentOut,
+    RecipeRevisionOut,
+    RecipeRevisionsOut,
+    RevisionOut,
+    RevisionPlanOut,
+)
 from backstay.schemas.server import ServeOut
 
 __all__ = [
@@ -94,6 +101,7 @@ __all__ = [
     "FailureOut",
     "ImportOut",
     "InitOut",
+    "ItemContentOut",
     "ItemFailedOut",
     "ItemOut",
     "ItemsOut",
@@ -112,10 +120,14 @@ __all__ = [
     "PreviewOut",
     "ProbeOut",
     "PromptOut",
+    "RecipeRevisionOut",
+    "RecipeRevisionsOut",
     "RestorePlanOut",
     "RestoreResultOut",
     "ResumeOptionsOut",
     "RetryOut",
+    "RevisionOut",
+    "RevisionPlanOut",
     "RunOut",
     "SampleOut",
     "ServeOut",

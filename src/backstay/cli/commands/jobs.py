@@ -188,7 +188,7 @@ def _format_lines(
         f"{counts.running:,} running, {counts.pending:,} pending",
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",
         f"  processor  {printable(job.processor)}",
-        *([f"  recipe     {_format_recipe(job.recipe)}"] if job.recipe is not None else []),
+        *([f"  recipe     {_format_recipe(job.recipe, job.revision)}"] if job.recipe is not None else []),
         f"  each item  {job.settings.max_attempts} attempts of at most {format_duration(job.settings.timeout_seconds)}",
         *([f"  limits     {_format_limits(job)}"] if job.settings.limits.to_dict() else []),
         f"  created    {format_time(job.created_at)}",
@@ -241,7 +241,8 @@ def _pause_lines(invocation: Invocation, job: "Job", evidence: "Sequence[FailedI
     ]
 
 
-def _format_recipe(recipe: "FrozenRecipe") -> str:
+def _format_recipe(recipe: "FrozenRecipe", revision: int | None) -> str:
     from backstay.generate.recipe import fingerprint
 
-    return f"{fingerprint(recipe)[:12]}, {recipe.get('turns')} turns"
+    number = f", revision {revision}" if revision is not None and revision > 1 else ""
+    return f"{fingerprint(recipe)[:12]}, {recipe.get('turns')} turns{number}"

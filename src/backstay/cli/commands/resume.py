@@ -1,5 +1,6 @@
 """`backstay resume`: continue a job."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
+from backstay.cli.invocation import run_async
 from backstay.cli.options import (
     AllowKey,
     BadRowOptions,
@@ -19,9 +21,10 @@ from backstay.cli.options import (
     ReadingOptions,
 )
 from backstay.cli.output import Output
+from backstay.cli.recipe_revision import RevisionOptions, revise
 from backstay.cli.remedies import full_message
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
-from backstay.errors import JobNotFound, NothingToRun
+from backstay.errors import JobNotFound, NothingToRun, SettingsError
 from backstay.library.id_text import parse_printed_id
 from backstay.other_owners import OwnedKind
 
@@ -55,6 +58,7 @@ def resume(
     columns: ColumnOptions,
     bad_rows: BadRowOptions,
     reading: ReadingOptions,
+    revision: RevisionOptions,
 ) -> int:
     """Continue an unfinished job.
 
@@ -65,6 +69,9 @@ def resume(
     Finished items are not processed again, and failed ones stay failed without --retry-failed. Two processes that
     resume the same job share its work.
 
+    With --recipe, --model, --temperature or --max-tokens the job gets a new revision of its recipe, which applies to
+    all items that are not completed. What differs is shown first. Asks on a terminal; elsewhere it needs --yes.
+
     If the model's server has moved, name its new address with --base-url. The job does not store it, so every later
     run needs it, too.
 
@@ -74,11 +81,28 @@ def resume(
       backstay resume topics --retry-failed
       backstay resume topics --accept-new-items more-topics.csv
       backstay resume topics --base-url http://localhost:8001/v1
+      backstay resume topics --recipe recipe.toml --dry-run
+      backstay resume topics --model openai:gpt-4o --retry-failed --yes
     """
     bad_rows.policy()  # checks the options before anything is opened
+    revises = revision.are_set
+    if revises and accept_new_items is not None:
+        raise SettingsError(
+            "A recipe cannot be revised together with --accept-new-items; revise it first, then add the items",
+            setting="accept_new_items",
+        )
     out, read = session.out, reading.options()
     session.invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     session.invocation.base_url = base_url
+
+    try:
+        if revises:
+            work = partial(_revise, session, job, revision, retry_failed=retry_failed)
+            job = key_permission.with_permission(work, allow_key)
+    except NothingToRun as error:
+        return _report_nothing(session, error)
+    if revision.dry_run:
+        return ExitStatus.DONE
 
     async def begin(backstay: "Backstay", context: RunContext) -> "BatchResult":
         try:
@@ -112,8 +136,16 @@ def resume(
             lambda: supervise(session, begin, name=job or "resume", bad_rows=bad_rows, is_resumed=True), allow_key
         )
     except NothingToRun as error:
-        out.print_result(schemas.RunOut.from_nothing, f"{full_message(session.invocation, error)}.")
-        return ExitStatus.DONE
+        return _report_nothing(session, error)
+
+
+def _revise(session: CommandSession, job: str | None, options: RevisionOptions, *, retry_failed: bool) -> str:
+    return run_async(session.run(revise(session, job, options, retry_failed=retry_failed)))
+
+
+def _report_nothing(session: CommandSession, error: NothingToRun) -> ExitStatus:
+    session.out.print_result(schemas.RunOut.from_nothing, f"{full_message(session.invocation, error)}.")
+    return ExitStatus.DONE
 
 
 async def _announce_processor(
