@@ -221,7 +221,7 @@ _WITH_BODY = [address for address, case in CASES.items() if address.startswith("
 
 async def test_malformed_bodies_are_refused(api):
     """A malformed body gets a 4xx response that names the field at every address that takes a body."""
-    names = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "n"}
+    names = {"jobId": "j", "itemId": "i", "conversationId": "c", "backupId": "backup-1-a", "new": "n"}
     for address in _WITH_BODY:
         for body in _BAD:
             request = {**request_of(address, CASES[address], names), "content": body}
@@ -264,7 +264,7 @@ async def test_malformed_queries_are_refused(api, query):
 
 async def test_methods_that_an_address_does_not_take_are_refused(api):
     """An unsupported method gets 405 with the allowed methods, also where ids contain slashes."""
-    names = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a"}
+    names = {"jobId": "j", "itemId": "i", "conversationId": "c", "backupId": "backup-1-a"}
     every = {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "MADE-UP"}
     for path, described in description()["paths"].items():
         allowed = {method.upper() for method in described}

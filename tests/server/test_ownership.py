@@ -36,7 +36,8 @@ async def _owned(api, number=0):
     (conversation,) = await api.made(1, job_id=f"anns-{number}")
     created = await api.ann.post("/api/backup/create", json={"conversationIds": [conversation]})
     backup = created.json()["backupId"]
-    return {"jobId": f"anns-{number}", "conversationId": conversation, "backupId": backup, "new": f"new-{number}"}
+    names = {"jobId": f"anns-{number}", "itemId": "i0", "conversationId": conversation, "backupId": backup}
+    return {**names, "new": f"new-{number}"}
 
 
 async def test_ones_own(api):

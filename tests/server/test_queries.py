@@ -8,7 +8,7 @@ from support.servers.route_requests import CASES, OPEN, PAGES, addresses, descri
 settings = libraries(ENOUGH)
 
 _FILES = ("/static/{name}", "/openapi.json")
-_NAMES = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "made"}
+_NAMES = {"jobId": "j", "itemId": "i", "conversationId": "c", "backupId": "backup-1-a", "new": "made"}
 
 
 async def test_every_address_refuses_a_parameter_it_does_not_have(api):

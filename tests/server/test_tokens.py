@@ -27,7 +27,7 @@ from support.servers.route_requests import CASES, request_of
 
 settings = libraries(ENOUGH)
 
-_NAMES = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "n"}
+_NAMES = {"jobId": "j", "itemId": "i", "conversationId": "c", "backupId": "backup-1-a", "new": "n"}
 _PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 _BODY = {
     "error": {"code": "unauthorized", "message": "This address needs a valid token", "details": {}, "remedy": None}

@@ -76,6 +76,7 @@ class _Page(HTMLParser):
         self.title = ""
         self._form: Form | None = None
         self._select: Field | None = None
+        self._textarea: Field | None = None
         self._is_first = True
         self._is_title = False
 
@@ -95,6 +96,9 @@ class _Page(HTMLParser):
         if tag in ("input", "select") and name:
             form.fields.append(Field(name, value, attributes.get("type", tag), "required" in attributes))
             self._select, self._is_first = (form.fields[-1] if tag == "select" else None), True
+        elif tag == "textarea" and name:
+            self._textarea = Field(name, "", tag, "required" in attributes)
+            form.fields.append(self._textarea)
         elif tag == "option" and self._select is not None:
             if "selected" in attributes or self._is_first:
                 self._select.value = value
@@ -106,11 +110,16 @@ class _Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         self._form = None if tag == "form" else self._form
         self._select = None if tag == "select" else self._select
+        if tag == "textarea" and self._textarea is not None:
+            self._textarea.value = self._textarea.value.removeprefix("\n")  # as a browser does
+            self._textarea = None
         self._is_title = False
 
     def handle_data(self, data: str) -> None:
         if self._is_title:
             self.title += data
+        if self._textarea is not None:
+            self._textarea.value += data
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 import pytest
 
-from backstay import Halt, Selection
+from backstay import Halt, Recipe, Selection
+from backstay.generate.allowlist import AllowedEntry
 from support.faults.interrupted_delete import cut_off
 from support.servers.api import KINDS, cookied, library, serving
 from support.servers.route_requests import PAGES
@@ -22,7 +23,7 @@ _ASKING = {
 async def local(tmp_path):
     """An application with pages."""
     with library(KINDS[0], tmp_path) as settings:
-        async with serving(settings, local=True) as running:
+        async with serving(settings, local=True, is_standalone=True) as running:
             yield running
 
 
@@ -46,6 +47,9 @@ async def _walked(local, browser):
     waiting = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     (await local.ann.post("/api/batches", json=waiting)).raise_for_status()
     await local.state.backstay._store.waiting_imports.add("local", "imported", {"a": None})
+    recipe = Recipe(model="ollama:tiny")
+    allowed = local.state.backstay.for_owner("local", AllowedEntry(recipes={"tiny": recipe}))
+    await allowed.batches.create("planned", [{"id": "x", "topic": "x"}], recipe)
     deleted = await services.conversations.delete(Selection(ids=(ids.pop(),)))
     walk = await Walk().over(browser, "/batches", f"/conversations?deleteBackupId={deleted.backup_id}", "/backups")
     for rows in (b"topic,persona\nBoats,a keeper\n", b"a,b\n,1\n"):  # the second file has no usable topics
@@ -53,6 +57,8 @@ async def _walked(local, browser):
         await walk.over(browser, uploaded.headers["location"])
     plan = await browser.post("/conversations/delete-plan", data={"id": ids[:2]})
     walk.read("/conversations/delete-plan", plan.text)
+    revision = {"id": "planned", "model": "ollama:large"}
+    walk.read("/batches/recipe-plan", (await browser.post("/batches/recipe-plan", data=revision)).text)
     await cut_off(services)
     await walk.over(browser, "/backups?every=false")
     return walk

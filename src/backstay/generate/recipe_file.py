@@ -14,6 +14,8 @@ from backstay.suggestions import did_you_mean
 
 _MAX_FILE_BYTES = 1_000_000
 _YAML_SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".toml", *_YAML_SUFFIXES)
+"""The endings of the names of recipe files."""
 
 
 def read(path: Path) -> Mapping[str, Any]:
@@ -38,7 +40,7 @@ def unknown_field(name: str, where: str, fields: Iterable[str]) -> RecipeError:
 
 
 def _read_text(path: Path) -> str:
-    if path.suffix.lower() not in (".toml", *_YAML_SUFFIXES):
+    if path.suffix.lower() not in SUFFIXES:
         raise RecipeError(f"{path} must end in .toml, .yaml or .yml", path=str(path))
     try:
         if path.is_file() and path.stat().st_size > _MAX_FILE_BYTES:

@@ -24,6 +24,7 @@ from backstay.server.api import (
     deletes,
     health_and_metrics,
     recipes,
+    revisions,
 )
 from backstay.server.auth.authentication import AuthenticationMiddleware
 from backstay.server.auth.json_web_tokens import JsonWebTokens
@@ -112,8 +113,17 @@ def create_app(
     pages.install(app)
     # `batch_detail` comes after the other routes of batches, because its routes match any job id.
     for module in (
-        health_and_metrics, recipes, batches, batch_uploads, batch_detail, deletes, conversations, backup_files, backups
-    ):  # fmt: skip
+        health_and_metrics,
+        recipes,
+        batches,
+        batch_uploads,
+        revisions,
+        batch_detail,
+        deletes,
+        conversations,
+        backup_files,
+        backups,
+    ):
         app.include_router(module.router)
     _add_middleware(app, state)
     return app
@@ -233,7 +243,7 @@ def _add_middleware(app: FastAPI, state: AppState) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Range"],
             expose_headers=(
                 "Location",

@@ -13,6 +13,7 @@ from backstay.errors import ConfirmationNeeded, RecipeError, SettingsError
 from backstay.generate import scripted
 from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.processor_loader import ProcessorLoader
+from backstay.generate.recipe import Recipe
 from backstay.library.id_text import printed_id, quoted_id
 from backstay.server.settings import ServerSettings
 from backstay.settings import Settings, load
@@ -58,7 +59,7 @@ class ResumePermission:
             )
         if self._is_in_settings(job):
             return ResumeOptions(True)
-        if self._is_own_machine():
+        if self.is_own_machine():
             return ResumeOptions(True, confirm=job.processor if self._is_function(job) else None)
         return ResumeOptions(
             False,
@@ -89,6 +90,12 @@ class ResumePermission:
             )
         return replace(self._allowed, processors=(*self._allowed.processors, job.processor))
 
+    def allowed_with(self, recipe: Recipe) -> AllowedEntry:
+        """Return what may run for a job whose recipe is to be revised: any recipe on the user's own machine."""
+        if recipe.fingerprint in self._fingerprints or not self.is_own_machine():
+            return self._allowed
+        return replace(self._allowed, recipes={**self._allowed.recipes, "": recipe})
+
     def _is_in_settings(self, job: Job) -> bool:
         if job.recipe is None:
             return job.processor in self._allowed.processors
@@ -101,7 +108,8 @@ class ResumePermission:
     def _is_function(job: Job) -> bool:
         return job.recipe is None and job.processor.partition(":")[0] != scripted.NAME
 
-    def _is_own_machine(self) -> bool:
+    def is_own_machine(self) -> bool:
+        """Return whether this server serves the user of its machine only, who may follow any recipe."""
         server_settings = self._server_settings
         is_own_server = (
             self._is_standalone and server_settings.effective_auth == "token" and server_settings.is_loopback

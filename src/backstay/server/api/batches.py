@@ -1,7 +1,7 @@
 """Batch jobs: create, list, resume, pause, cancel, retry, skip and discard."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, Field
@@ -30,6 +30,7 @@ from backstay.server.requested_processor import requested_processor
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme], route_class=IdRoute)
 
+T = TypeVar("T")
 JobName = Annotated[Text, Field(min_length=1, max_length=limits.MAX_ID, examples=["topics"])]
 Name = Annotated[Text, Field(min_length=1, max_length=limits.MAX_NAME)]
 Attempts = Annotated[int, Field(ge=1, le=limits.MAX_ATTEMPTS)]
@@ -40,19 +41,20 @@ Tpm = Annotated[int, Field(ge=0, le=limits.MAX_TPM, description="0 lifts the lim
 ItemIds = Annotated[list[Id], Field(min_length=1, max_length=limits.MAX_IDS)]
 
 
-def _check_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def check_json(value: T) -> T:
+    """Check that a list of objects, or an object, can be stored as JSON. Raises ValueError."""
     # Python reads some invalid JSON: NaN, and halves of surrogate pairs.
     try:
-        json.dumps(items, allow_nan=False, ensure_ascii=False).encode()
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ValueError("it is not valid Unicode") from None
     except ValueError:
         raise ValueError("it has a number that is not finite") from None
     except RecursionError:
         raise ValueError(f"it is {TOO_DEEP}") from None
-    if any(map(is_too_deep, items)):
+    if any(map(is_too_deep, value if isinstance(value, list) else [value])):
         raise ValueError(f"it is {TOO_DEEP}")
-    return items
+    return value
 
 
 class BatchIn(ApiInput):
@@ -66,7 +68,7 @@ class BatchIn(ApiInput):
             max_length=limits.MAX_ITEMS,
             examples=[[{"id": "t1", "topic": "Lighthouses", "persona": "a keeper", "audience": "children"}]],
         ),
-        AfterValidator(_check_json),
+        AfterValidator(check_json),
     ]
     """Items: `topic` is required, `id` and `persona` are optional, and all other fields are parameters."""
     recipe: Name | None = None

@@ -51,6 +51,7 @@ MomentIn = Annotated[
     AwareDatetime, Field(strict=False, examples=["2026-01-31T00:00:00Z"]), BeforeValidator(_check_moment)
 ]
 JobId = Annotated[str, Path(alias="jobId", min_length=1, examples=["topics"]), AfterValidator(_check_id)]
+ItemId = Annotated[str, Path(alias="itemId", min_length=1, examples=["topic-17"]), AfterValidator(_check_id)]
 ConversationId = Annotated[
     str,
     Path(alias="conversationId", min_length=1, examples=["0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"]),

@@ -20,7 +20,7 @@ from backstay.limits import MAX_NAME
 from backstay.readers.bad_rows import BadRows, BadRowsReport
 from backstay.readers.compression import COMPRESSED_SUFFIXES
 from backstay.readers.read_options import ReadOptions
-from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
+from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut, RecipeRevisionsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
 from backstay.server.api.common import Cursor, OnBadRow, OwnerServices, State, Text
 from backstay.server.api.selections import Id
@@ -185,6 +185,7 @@ async def show_batch(
         is_finished=job.state in FINISHED,
         is_cancelled=job.state is JobState.CANCELLED,
         has_workers=_has_workers(job),
+        revisions=RecipeRevisionsOut.from_revisions(await services.batches.revisions(job_id)).revisions,
         page=ItemsOut.from_page(items, limit=_ITEM_PAGE_SIZE),
         is_first=cursor is None,
     )

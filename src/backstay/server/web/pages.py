@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from backstay.server.web import backups, batches, conversations, home, static_files
+from backstay.server.web import backups, batches, conversations, home, revisions, static_files
 from backstay.server.web.errors import page_of_problem
 from backstay.server.web.pending_uploads import PendingUploads
 
@@ -16,5 +16,5 @@ def install(app: FastAPI) -> None:
     for module in (home, static_files):
         app.include_router(module.router)
     if app.state.app_state.local is not None:
-        for module in (batches, conversations, backups):
+        for module in (batches, revisions, conversations, backups):
             app.include_router(module.router)
