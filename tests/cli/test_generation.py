@@ -177,7 +177,7 @@ def test_an_error_of_every_item_ends_with_5_and_a_remedy(name, within, topics, p
 
 
 def test_failures_that_no_retry_fixes_offer_none(within, topics, provider):
-    """Failures that a retry cannot fix offer a new job and the command that shows the answers, and no retry."""
+    """Failures that a mere retry cannot fix offer other settings and the command that shows the answers."""
     provider.behaviour = lambda call: Said(finish="length") if call.topic == "topic 3" else Said()
 
     ended = within("run", topics, "--model", "m", "--base-url", provider.base_url)
@@ -187,7 +187,7 @@ def test_failures_that_no_retry_fixes_offer_none(within, topics, provider):
     assert ended.err.count("backstay failed topics --raw") == 1
     assert "--retry-failed" not in ended.err
     assert status.out.count("backstay failed topics --raw") == 1
-    assert "start a new job with a higher `max_tokens`, or with fewer turns" in failed.out
+    assert "retry with a higher `max_tokens`, or with fewer turns" in failed.out
     assert failed.err == "1 failed item.\nShow the answers: backstay failed topics --raw\n"
     assert "Show the answers" not in within("failed", "topics", "--raw").err
 
@@ -202,19 +202,21 @@ def test_failures_that_a_retry_may_fix_offer_one(within, topics, provider):
     assert "Retry them with: backstay resume topics --retry-failed" in ended.err
 
 
-def test_a_job_that_is_to_be_discarded_is_not_to_be_resumed(within, topics, provider):
-    """For a job that cannot succeed, the run and `status` offer to discard it, not to resume it."""
+def test_a_job_that_cannot_succeed_is_resumed_with_another_recipe(within, topics, provider):
+    """For a job that cannot succeed with its recipe, the run and `status` offer to resume it with another one."""
     provider.behaviour = lambda _: Status(410)
 
     paused = within("run", topics, "--model", "m", "--base-url", provider.base_url)
     status = within("status", "topics")
 
     assert paused.code == 5
-    assert "discard the job and run it with another model. Discard it with: backstay discard topics\n" in paused.err
+    step = "another recipe: backstay resume topics --recipe FILE\n"
+    assert f"; resume with another model. Continue with {step}" in paused.err
     assert paused.err.count("backstay failed topics --raw") == 1
-    assert "  discard it with backstay discard topics\n" in status.out
+    assert f"  continue with {step}" in status.out
     assert status.out.count("backstay failed topics --raw") == 1
-    assert "backstay resume" not in paused.err + status.out
+    provider.behaviour = lambda _: Said()
+    assert within("resume", "topics", "--model", "other", "--yes").code == 0
 
 
 def test_failed_shows_why(within, topics, provider):

@@ -77,7 +77,7 @@ def _reminder(invocation: Invocation, jobs: "list[Job]", *, are_all: bool) -> st
 
 
 def next_step_after_pause(invocation: Invocation, name: str, pause: "Pause | None") -> str:
-    """Return the next step after a pause: resume the job, or discard it if it cannot succeed."""
+    """Return the next step after a pause: resume the job, with another recipe if it cannot succeed with its own."""
     from backstay.generate.failure_advice import may_have_wrong_url, may_resume
 
     if pause is None or may_resume(pause.code):
@@ -85,7 +85,12 @@ def next_step_after_pause(invocation: Invocation, name: str, pause: "Pause | Non
         if pause is not None and may_have_wrong_url(pause.code):
             step += f"; at another address with: {invocation.job_command('resume', name, '--base-url', 'URL')}"
         return step
-    return f"Discard it with: {invocation.job_command('discard', name)}"
+    return f"Continue with another recipe: {revise_command(invocation, name)}"
+
+
+def revise_command(invocation: Invocation, name: str) -> str:
+    """Return the command that resumes a job with another recipe, whose file the user has to name."""
+    return invocation.job_command("resume", name, "--recipe", "FILE")
 
 
 async def has_answers(backstay: "Backstay", name: str) -> bool:

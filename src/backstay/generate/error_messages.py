@@ -113,9 +113,8 @@ MESSAGES = {
 
 _JOB_WORDS = {
     "go_on": "resume",
-    "use": "discard the job and run it with",
-    # A recipe is frozen into its job, and so are the items.
-    "start": "start a new job with",
+    "use": "resume with",
+    "start": "retry with",
     "wait": "wait, or pause the job and resume it at a lower rate",
     "address": "If the base URL is wrong (it often ends in /v1), resume with the right one",
 }

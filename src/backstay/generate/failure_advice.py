@@ -4,14 +4,14 @@ from backstay.generate.classification_rule import ErrorKind
 from backstay.generate.error_messages import MESSAGES
 from backstay.generate.error_rules import RULES
 
-# The endpoint cannot do what the recipe requests, and the recipe is frozen into its job.
+# The endpoint cannot do what the recipe requests, so the job needs another revision of it.
 _RECIPE_CODES = frozenset(
     {
         "length", "max_tokens_too_large", "structure_refused", "parameter_renamed", "parameter_refused",
         "model_retired", "not_a_chat_model", "streams_only",
     }
 )  # fmt: skip
-# The endpoint rejects the item's text, which is also frozen into its job.
+# The endpoint rejects the item's text, so the item has to be edited, or the recipe revised.
 _TEXT_CODES = frozenset({"refusal", "content_filter", "moderation", "context_too_long"})
 # Codes that also come from content filters, which may have rejected one item's text.
 _ACCOUNT_OR_TEXT_CODES = frozenset({"forbidden", "firewall"})
@@ -23,12 +23,12 @@ _ALL_ITEMS_CODES = (
 
 
 def may_try_again(code: str) -> bool:
-    """Return whether retrying an item that failed with this code may succeed within its job."""
+    """Return whether retrying an item that failed with this code may succeed without a change."""
     return code not in _RECIPE_CODES and code not in _TEXT_CODES
 
 
 def may_resume(code: str) -> bool:
-    """Return whether a job that paused with this code can be resumed; if not, a new job is needed."""
+    """Return whether a job that paused with this code can be resumed as it is; if not, its recipe has to be revised."""
     return code not in _RECIPE_CODES
 
 

@@ -110,7 +110,7 @@ class ReplyReader:
     def _unusable(self, call: ModelCall, error: UnusableAnswer) -> Outcome:
         if not error.may_retry:
             # A recipe is frozen into its job.
-            remedy = "; start a new job with a higher `max_tokens`, or with fewer turns"
+            remedy = "; retry with a higher `max_tokens`, or with fewer turns"
             return Fail(f"{error.message}{remedy if error.code == 'length' else ''}", code=error.code)
         # After an answer of the wrong shape, the next prompt has a hint; after the second one, a simpler structure too.
         tries = call.tries

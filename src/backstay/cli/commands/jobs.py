@@ -208,7 +208,7 @@ def _format_lines(
     if job.processor == "caller" and job.is_incomplete:
         lines.append("  continue with the program that created it: its processor is a function of that program")
     elif job.pause is not None and not may_resume(job.pause.code):
-        lines.append(f"  discard it with {invocation.job_command('discard', job.id)}")
+        lines.append(f"  continue with another recipe: {reminders.revise_command(invocation, job.id)}")
     elif job.is_incomplete and job.state != "running":
         lines.append(f"  continue with {invocation.job_command('resume', job.id)}")
     return lines
