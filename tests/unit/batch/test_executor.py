@@ -5,6 +5,7 @@ import gc
 import threading
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -225,6 +226,19 @@ def test_interrupt_during_an_async_call_ends_the_program():
         asyncio.run(run())
 
     assert isinstance(tasks[0].exception(), KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("revision", [None, 3])
+async def test_an_attempt_knows_the_revision_that_it_follows(ear, revision):
+    """The work of an attempt has the revision of the recipe that its processor follows; none without a recipe."""
+    seen = []
+    callee = CallableProcessor.from_processor(_async(lambda _, work: seen.append(work.revision)))
+    calls = Executor(callee=replace(callee, revision=revision), timeout_seconds=10, on_ended=ear.hear)
+
+    calls.start(claimed())
+    await until(lambda: seen)
+
+    assert seen == [revision]
 
 
 async def test_function_that_returns_a_coroutine_is_awaited(calls_of, ear):

@@ -72,7 +72,7 @@ def named(a_job):
 
 @pytest.fixture
 def by_recipe(named):
-    return replace(named, processor="tiny", recipe={"turns": 2})
+    return replace(named, processor="tiny", recipe={"turns": 2}, revision=3)
 
 
 async def test_a_program_passes_a_function_a_name_or_a_recipe(lookup, source):
@@ -99,7 +99,9 @@ async def test_a_job_is_resumed_by_what_it_names(lookup, source, a_job, named, b
     assert (await lookup.from_job(caller, _other, (KeyError,))).retry_on == (KeyError,)
     assert (await lookup.from_job(named)).function is _process
     assert (await lookup.from_job(by_recipe)).function is _process
-    assert source.asked == ["scripted", ({"turns": 2}, None), "tiny"]
+    assert [(await lookup.from_job(job)).revision for job in (by_recipe, named)] == [3, None]
+    assert (await lookup.from_job(by_recipe, _other)).revision is None
+    assert source.asked == ["scripted", *[({"turns": 2}, None), "tiny"] * 2, "scripted"]
     assert (lookup.recipe(named), lookup.recipe(by_recipe).model) == (None, "tiny")
     for retry_on in ((), (KeyError,)):
         with pytest.raises(ProcessorNotPortable):
