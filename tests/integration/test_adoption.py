@@ -697,6 +697,9 @@ END
 $$;
 DROP TABLE backstay.conversation_tags, backstay.conversation_reviews, backstay.conversation_versions;
 ALTER TABLE backstay.backup_items DROP curation_digest, DROP late_curation;
+DROP TABLE backstay.recipe_revisions;
+ALTER TABLE backstay.jobs DROP revision;
+ALTER TABLE backstay.items DROP original_digest;
 DELETE FROM backstay.migrations WHERE number >= 11;
 """
 

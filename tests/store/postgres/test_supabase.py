@@ -183,7 +183,7 @@ def test_without_the_filter_in_a_view(url):
         connection.execute("GRANT SELECT ON backstay.careless TO authenticated")
         connection.execute(f"""SET LOCAL request.jwt.claims = '{{"sub": "{ANN}"}}'; SET LOCAL ROLE authenticated""")
         assert len(connection.execute("SELECT * FROM backstay.careless").fetchall()) == 3
-        assert len(connection.execute("SELECT * FROM backstay.batch_checkpoints").fetchall()) == 1
+        assert len(connection.execute("SELECT * FROM backstay.batch_checkpoints").fetchall()) == 2
 
 
 def test_an_owner_is_a_user_by_the_text_of_the_id(url):
