@@ -62,7 +62,7 @@ def test_a_conversation_is_shown_whole(within, three):
     assert f"id        {three['Gardens']}" in text.out
     assert "user:\n  I would like to talk about this: Gardens\n" in text.out
     assert output["topic"] == "Gardens"
-    assert output["metadata"] == {"writer": "scripted"}
+    assert output["metadata"] == {"writer": "scripted", "generation": {"processor": "scripted", "attempt": 1}}
     assert [turn["sequence"] for turn in output["turns"]] == [1, 2, 3, 4]
     assert output["turns"][0] == {
         "sequence": 1,

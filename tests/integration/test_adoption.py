@@ -382,7 +382,10 @@ async def test_generating_into_them(backstay, url):
     assert sorted(rows) == sorted((ANN, f"topic {n}", None, len(f"topic {n}")) for n in range(20))
     async for conversation in backstay.conversations.export(Selection(job_id="new")):
         assert [turn.role for turn in conversation.turns] == ["user", "assistant", "user", "assistant"]
-        assert conversation.metadata == {"writer": "scripted"}
+        assert conversation.metadata == {
+            "writer": "scripted",
+            "generation": {"processor": "scripted", "attempt": 1},
+        }
     again = await backstay.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
     assert again.did_nothing
 

@@ -151,7 +151,10 @@ async def test_scripted_writer_needs_no_model(backstay):
     result = await backstay.batches.run("batch", items(3), "scripted")
 
     assert result.completed == 3
-    assert all(entry.metadata == {"writer": "scripted"} for entry in (await _stored(backstay)).values())
+    assert all(
+        entry.metadata == {"writer": "scripted", "generation": {"processor": "scripted", "attempt": 1}}
+        for entry in (await _stored(backstay)).values()
+    )
 
 
 # -- shapes of items -------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ async def _stored(backstay):
 
 
 def _expected():
-    return {name: (list(made.turns), dict(made.metadata), list(made.tools)) for name, made in _MADE.items()}
+    origin = {"generation": {"processor": "caller", "attempt": 1}}
+    return {name: (list(made.turns), {**origin, **made.metadata}, list(made.tools)) for name, made in _MADE.items()}
 
 
 async def _rows(backstay):

@@ -62,6 +62,19 @@ async def test_completed_item_has_its_conversation(store):
     assert (await job(store)).finished_at == NOON
 
 
+async def test_conversation_has_its_origin(store):
+    """The commit that stores a conversation stores its origin, except for keys that its own metadata has."""
+    await create(store, 2)
+    lease = await acquire_lease(store)
+    first, second = await claim(store, lease, 2)
+    origin = {"generation": {"attempt": 1}, "parameters": {"a": 1}}
+    verdicts = (completed(first, conversation(metadata={"k": 1})), completed(second, conversation(metadata=origin)))
+
+    await commit(store, lease, *(replace(each, provenance={**origin, "parameters": {}}) for each in verdicts))
+
+    assert [dict(stored.metadata) for stored in await _stored(store)] == [{**origin, "parameters": {}, "k": 1}, origin]
+
+
 async def test_conversation_may_know_better_than_its_item(store):
     """A conversation's own id, topic and persona replace those of its item, but its job and item do not change."""
     await create(store, [{"id": "a", "topic": "tea", "persona": "a monk"}])

@@ -72,6 +72,8 @@ class ClaimedItem:
     """Whether no other item runs at the same time, because this one was running in several workers that died."""
     started_at: datetime
     """Time of the claim."""
+    parameters_json: str = "{}"
+    """The item's parameters as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class ItemSummary:
     id: str
     state: ItemState
     topic: str | None
-    """Once the checkpoint is cleaned, the topic of the item's conversation; None if that was deleted too."""
+    """None if an earlier version removed the input of a completed job, and the conversation was deleted too."""
     persona: str | None
     attempts: int
     conversation_id: str | None

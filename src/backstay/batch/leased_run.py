@@ -10,6 +10,7 @@ from backstay.batch.job import Job
 from backstay.batch.lease import Heartbeat, LeaseMonitor
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import JobProgressReporter
+from backstay.batch.provenance import Provenance
 from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import Lease, WorkStore
 from backstay.batch.worker import END_REASONS, EndReason, Worker, WorkerOptions
@@ -119,6 +120,7 @@ class LeasedRun:
             lease=lease,
             callee=self._callee,
             settings=self._job.settings,
+            provenance=Provenance.from_job(self._job),
             options=replace(self._options, limit=self._remaining_limit()),
             monitor=self._monitor,
             stop=self._stop,

@@ -4,7 +4,8 @@ A processor returns an outcome (or a Conversation or None, which mean `Done`). `
 the committer writes. `outcome_from_exception` turns exceptions into outcomes.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backstay.batch.backoff import Backoff
@@ -101,6 +102,8 @@ class Verdict:
     usage: AttemptUsage = NOTHING_USED
     evidence: tuple[tuple[int, int], ...] = ()
     """If this verdict halts the job, the tries that led to it, newest first, as position and attempt number."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What the metadata of the conversation says of its origin, except for keys that it has already."""
 
     @property
     def halts_job(self) -> bool:

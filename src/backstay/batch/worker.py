@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
@@ -17,6 +17,7 @@ from backstay.batch.lease import LeaseMonitor
 from backstay.batch.outcome import AttemptUsage, Outcome, Verdict, decide
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
+from backstay.batch.provenance import Provenance
 from backstay.batch.provider_wait import ProviderWaitRecorder
 from backstay.batch.retrying_writer import RetryingWriter
 from backstay.batch.stop_signal import EndDeadline, StopSignal
@@ -64,6 +65,7 @@ class Worker:
         lease: Lease,
         callee: CallableProcessor,
         settings: JobSettings,
+        provenance: Provenance,
         options: WorkerOptions,
         monitor: LeaseMonitor,
         stop: StopSignal,
@@ -72,6 +74,7 @@ class Worker:
         self._store = store
         self._lease = lease
         self._settings = settings
+        self._provenance = provenance
         self._options = options
         self._monitor = monitor
         self._stop = stop
@@ -230,6 +233,8 @@ class Worker:
         max_attempts = self._settings.max_attempts
         verdict = decide(claimed, outcome, usage=usage, max_attempts=max_attempts, backoff=_BACKOFF)
         verdict = self._evidence.note(verdict)
+        if verdict.conversation is not None:
+            verdict = replace(verdict, provenance=self._provenance.metadata(claimed, usage))
         if verdict.halts_job:
             self._pauses_itself = True
         if (pause := self._breaker.record(verdict)) is not None:

@@ -24,6 +24,8 @@ from backstay.readers.json_depth import METADATA_OUTER_LEVELS, is_too_deep, may_
 
 TURNS = "conversation_turns"
 RELATED = "related"
+# The metadata of a conversation as text, and the key after it. Within a text, quotes are escaped.
+_METADATA_START, _METADATA_END = b',"metadata":"', b'","persona":'
 
 Document = dict[str, Any]
 """A conversation as a dict in the native shape, with its turns under `conversation_turns`."""
@@ -69,11 +71,22 @@ def digest_of_document(document: Document) -> bytes:
 
 def embed_metadata(line: bytes) -> tuple[bytes, bytes]:
     """Return the JSON line and the digest of a conversation; `line` has metadata as the stored text."""
+    start = line.find(_METADATA_START)
+    if line.count(_METADATA_START) == 1 and (end := line.find(_METADATA_END, start)) >= 0:
+        return _embed_only_metadata(line, start + len(_METADATA_START) - 1, end + 1)
     document = orjson.loads(line)
     for entry in (document, *document[TURNS]):
         if isinstance(entry["metadata"], str):  # otherwise it is empty
             entry["metadata"] = metadata_to_line(entry["metadata"])
     return document_to_line(document), digest_of_document(document)
+
+
+def _embed_only_metadata(line: bytes, start: int, end: int) -> tuple[bytes, bytes]:
+    """Embed the text between two positions; the line has no other metadata. Most of the line is copied, not parsed."""
+    value = metadata_to_line(orjson.loads(line[start:end]))
+    before, after = line[:start], line[end:]
+    canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return before + orjson.dumps(value) + after, hashlib.sha256(before + canonical + after).digest()
 
 
 def count_related(document: Document) -> int:

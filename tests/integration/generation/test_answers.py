@@ -155,10 +155,38 @@ async def test_reasoning_is_kept_where_it_belongs(field, stream, provider, recip
     assert conversation.turns == [Turn("user", "Hello."), Turn("assistant", "Good day.", reasoning="Be polite.")]
     assert conversation.metadata == {
         "writer": recipe.model,
+        "generation": {"model": recipe.model, "attempt": 1},
         "reasoning": _THOUGHT,
         **({"reasoning_signature": "c2ln"} if is_anthropic else {}),
     }
     assert provider.calls[0].body.get("stream", False) is stream
+
+
+async def test_the_model_and_its_settings_are_stored(provider, recipe, path):
+    """The model and the settings that shape an answer are stored with it; prompts and other parameters are not."""
+    parameters = {"top_p": 0.9, "seed": 7, "user": "SECRET", "reasoning_effort": "low"}
+    changes = {"system": "SECRET", "prompt": "SECRET {topic}", "temperature": 0.5, "max_tokens": 900}
+    asked = recipe.model_copy(update={**changes, "parameters": parameters})
+
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("job", [{"topic": "sea", "level": 3}], asked)
+        (conversation,) = [stored async for stored in backstay.conversations.export(Selection(everything=True))]
+        job = await backstay.batches.checkpoint("job")
+
+    assert conversation.metadata["generation"] == {
+        "model": recipe.model,
+        "max_tokens": 900,
+        "temperature": 0.5,
+        "reasoning_effort": "low",
+        "seed": 7,
+        "top_p": 0.9,
+        "attempt": 1,
+        "tokens_in": job.tokens.tokens_in,
+        "tokens_out": job.tokens.tokens_out,
+    }
+    assert job.tokens.tokens_out > 0
+    assert conversation.metadata["parameters"] == {"level": 3}
+    assert "SECRET" not in json.dumps(dict(conversation.metadata))
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])

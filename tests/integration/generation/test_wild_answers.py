@@ -45,6 +45,9 @@ async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monk
         row = rows[name]
         writer = f"{'anthropic:' if row.speaks == 'anthropic' else ''}writer"
         expected = None if row.code else (row.texts, {"writer": writer, **row.metadata}, row.turn_reasoning)
+        if number in stored:
+            generation = stored[number][1].pop("generation")
+            assert (generation["model"], generation["attempt"]) == (writer, provider.calls_about(number)), name
         assert stored.get(number) == expected, name
         assert codes.get(number) == row.code, name
         assert provider.calls_about(number) == _calls(row), name

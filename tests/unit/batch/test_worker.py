@@ -12,6 +12,7 @@ from backstay.batch.job import JobSettings, JobState
 from backstay.batch.outcome import AttemptUsage, Fail, Halt, Skip
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, TokenCounts
+from backstay.batch.provenance import Provenance
 from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import EndReason, Worker, WorkerOptions
@@ -84,6 +85,7 @@ def make_worker(store, monitor):
             lease=Lease("local", 1, "job", 7),
             callee=CallableProcessor.from_processor(processor),
             settings=JobSettings(),
+            provenance=Provenance({"processor": "caller"}),
             options=replace(_OPTIONS, **options),
             monitor=monitor,
             stop=StopSignal(),

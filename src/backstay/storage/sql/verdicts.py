@@ -101,7 +101,7 @@ def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Ver
         persona = item.persona if conversation.persona is None else conversation.persona
         conversations.append(
             (key, owner, conversation_id, topic, persona, conversation.content,
-             _to_json(conversation.stored_metadata()), job_id, item.id, stored_at, stored_at)
+             _to_json({**verdict.provenance, **conversation.stored_metadata()}), job_id, item.id, stored_at, stored_at)
         )  # fmt: skip
         turns += [
             (key, sequence, owner, turn.id, turn.role, turn.content, _to_json(turn.stored_metadata()))

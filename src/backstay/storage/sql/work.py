@@ -165,7 +165,7 @@ def _claim_items(session: Session, lease: Lease, claim: Claim, now: int) -> list
     for position, item_id, attempt, tries in sorted(rows):
         _, topic, persona, parameters = inputs[position]
         item = Item(topic, item_id, persona, orjson.loads(parameters) if parameters != "{}" else {})
-        claimed.append(ClaimedItem(item, position, attempt, tries, is_alone, started_at))
+        claimed.append(ClaimedItem(item, position, attempt, tries, is_alone, started_at, parameters))
     return claimed
 
 

@@ -1,0 +1,39 @@
+"""What the metadata of a generated conversation says of its origin, and the names under which exports add it."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backstay.library.conversation import Conversation
+
+PARAMETERS = "parameters"
+"""The key of the item's other input columns."""
+GENERATION = "generation"
+"""The key of how the conversation was made: by which model or processor, with which settings, in which attempt."""
+_KEYS = frozenset((PARAMETERS, GENERATION))
+_USAGE = ("tokens_in", "tokens_out")
+
+
+def describes_origin_only(metadata: Mapping[str, Any]) -> bool:
+    """Return whether metadata has nothing but the origin of the conversation."""
+    return metadata.keys() <= _KEYS
+
+
+def _usage(conversation: "Conversation") -> Mapping[str, int] | None:
+    generation = conversation.metadata.get(GENERATION)
+    if not isinstance(generation, dict):
+        return None
+    return {name: generation[name] for name in _USAGE if name in generation} or None
+
+
+ADDABLE_FIELDS: Mapping[str, "Callable[[Conversation], Any]"] = {
+    "id": lambda conversation: conversation.id,
+    "topic": lambda conversation: conversation.topic,
+    "persona": lambda conversation: conversation.persona,
+    "job_id": lambda conversation: conversation.job_id,
+    "item_id": lambda conversation: conversation.item_id,
+    PARAMETERS: lambda conversation: conversation.metadata.get(PARAMETERS),
+    GENERATION: lambda conversation: conversation.metadata.get(GENERATION),
+    "usage": _usage,
+}
+"""The fields that an export can add to each row, by name, with their values; None if a conversation lacks it."""
