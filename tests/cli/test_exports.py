@@ -246,3 +246,24 @@ def test_problems_select_conversations(within, backstay, stored):
         "asking\thas no turn of the assistant",
     ]
     assert [json.loads(line)["id"] for line in exported.out.splitlines()] == ["tools", "asking"]
+
+
+def test_fields_are_added_by_name(within, backstay):
+    """`--with` adds the item's other columns and the usage to each line, and refuses unknown names in one line."""
+    (backstay.folder / "in.csv").write_text("id,topic,level\na,Tea,3\n")
+    assert within("run", "in.csv", "--model", "scripted").code == 0
+
+    plain = _export(within)
+    line = json.loads(_export(within, "--with", "id,parameters,usage").out)
+    unknown = _export(within, "--with", "parameters,cost")
+    native = _export(within, "--with", "id", "--format", "native")
+
+    assert json.loads(plain.out).keys() == {"messages"}
+    assert "parameters" not in plain.err
+    assert (line["parameters"], line["usage"]) == ({"level": "3"}, None)
+    assert line["id"]
+    assert unknown.code == 2
+    assert unknown.one_line_error() == (
+        "An export cannot add 'cost'; it can add id, topic, persona, job_id, item_id, parameters, generation, usage"
+    )
+    assert (native.code, "has no effect in this format" in native.one_line_error()) == (2, True)

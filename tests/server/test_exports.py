@@ -105,3 +105,15 @@ async def test_parquet_is_a_download(export):
     assert answer.headers["content-type"] == "application/vnd.apache.parquet"
     assert answer.headers["content-disposition"].endswith('filename="conversations.parquet"')
     assert answer.content[:4] == answer.content[-4:] == b"PAR1"
+
+
+async def test_fields_are_added_by_name(export):
+    """`withFields` adds fields to each line; an unknown name is refused with those that there are."""
+    added = await export(jobId="job", withFields=["id", "parameters", "generation"])
+    unknown = await export(jobId="job", withFields=["cost"])
+
+    lines = [json.loads(line) for line in added.text.splitlines()]
+    assert {tuple(line) for line in lines} == {("messages", "id", "parameters", "generation")}
+    assert {line["generation"]["processor"] for line in lines} == {"scripted"}
+    assert unknown.status_code == 422
+    assert "usage" in unknown.text

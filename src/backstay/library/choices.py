@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from backstay.library import formats
+from backstay.library.provenance import ADDABLE_FIELDS
 
 
 class ExportFormat(StrEnum):
@@ -10,6 +11,12 @@ class ExportFormat(StrEnum):
 
     # Each module of `library.formats` is a member, so that a new format appears in the command, the API and the pages.
     vars().update({name.upper().replace("-", "_"): name for name in formats.format_names()})
+
+
+class AddableField(StrEnum):
+    """A field that an export can add to each row."""
+
+    vars().update({name.upper(): name for name in ADDABLE_FIELDS})
 
 
 DEFAULT_FORMAT = ExportFormat(formats.DEFAULT)

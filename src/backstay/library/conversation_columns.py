@@ -1,5 +1,6 @@
 """Conversations as columns, collected for a record batch of pyarrow."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import orjson
 import pyarrow as pa
 
 from backstay.library.conversation import Conversation
+from backstay.library.provenance import ADDABLE_FIELDS
 from backstay.library.turn import Turn
 
 _TEXTS = ("id", "topic", "persona", "content", "job_id", "item_id")
@@ -26,13 +28,18 @@ _MESSAGE_FIELDS = {
 
 
 class ConversationColumns:
-    """Rows that wait for `take`. Unless `with_fields`, a message has only a role and content."""
+    """Rows that wait for `take`. Unless `with_fields`, a message has only a role and content.
 
-    def __init__(self, *, with_fields: bool) -> None:
+    `added` are further columns, of `ADDABLE_FIELDS`, as JSON text.
+    """
+
+    def __init__(self, *, with_fields: bool, added: Sequence[str] = ()) -> None:
         self._with_fields = with_fields
+        self._added = added
         self._message_type = pa.struct({**_MESSAGE, **(_MESSAGE_FIELDS if with_fields else {})})
         columns = {**dict.fromkeys(_TEXTS, _TEXT), **dict.fromkeys(_TIMES, _TIME), "metadata": _TEXT}
         tools = {"tools": _TEXT} if with_fields else {}
+        columns |= dict.fromkeys(added, _TEXT)
         self.schema = pa.schema({**columns, "messages": pa.list_(self._message_type), **tools})
         self._clear()
 
@@ -57,6 +64,8 @@ class ConversationColumns:
         columns["created_at"].append(conversation.created_at)
         columns["updated_at"].append(conversation.updated_at)
         columns["metadata"].append(self._json(conversation.metadata))
+        for name in self._added:
+            columns[name].append(self._json(ADDABLE_FIELDS[name](conversation)))
         if self._with_fields:
             columns["tools"].append(self._json(conversation.tools))
         for turn in conversation.turns:

@@ -45,6 +45,8 @@ class FormatOptions:
     parsed_arguments: bool = False
     """Whether formats with OpenAI's messages write the arguments of tool calls as objects, which most chat templates
     expect. Others, such as those that are not a JSON object, stay text."""
+    with_fields: tuple[str, ...] = ()
+    """The fields that are added to each row, as in `library.provenance.ADDABLE_FIELDS`."""
     excel: bool = False
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
     turn_fields: bool = True

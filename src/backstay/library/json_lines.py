@@ -24,7 +24,7 @@ class JsonLines(Format):
 
     def chunk(self, conversation: Conversation) -> bytes:
         fields = descriptive_fields(conversation) if self.options.metadata else {}
-        return write_line(self.row(conversation) | fields)
+        return write_line(self.row(conversation) | fields | dict(self.added_values(conversation)))
 
     @abstractmethod
     def row(self, conversation: Conversation) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
+import pyarrow.parquet as pq
 import pytest
 
 from backstay.errors import SettingsError
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.conversation import Conversation
 from backstay.library.exports.file_name import encoded
+from backstay.library.exports.request import ExportRequest
 from backstay.library.formats import FormatOptions, load_format
 from backstay.library.formats.csv import CsvFormat
 from backstay.library.formats.messages import MessagesFormat
@@ -223,3 +225,72 @@ def test_lines_become_one_array(blocks, array):
     stream.close()
 
     assert [row["a"] for row in orjson.loads(file.getvalue())] == array
+
+
+# -- added fields ----------------------------------------------------------------------------------
+
+_GENERATED = replace(
+    _CONVERSATION,
+    turns=[*_CONVERSATION.turns[1:2], Turn("assistant", "A leaf.")],
+    item_id="i1",
+    metadata={"parameters": {"level": 3}, "generation": {"model": "m", "attempt": 1, "tokens_in": 7, "tokens_out": 5}},
+)
+_WITH = FormatOptions(with_fields=("id", "parameters", "usage"))
+_ADDED = {"id": "c1", "parameters": {"level": 3}, "usage": {"tokens_in": 7, "tokens_out": 5}}
+
+
+@pytest.mark.parametrize("name", ["messages", "anthropic", "sharegpt", "chatml", "alpaca", "prompt-completion"])
+def test_fields_are_added_to_lines(name):
+    """Each JSON format adds the named fields to its lines; by default it has none of them, except ShareGPT its id."""
+    (plain,) = _lines(export(load_format(name)(), _GENERATED))
+    (line,) = _lines(export(load_format(name)(_WITH), _GENERATED))
+
+    assert line == {**plain, **_ADDED}
+    assert not plain.keys() & {"parameters", "generation", "usage", "metadata"}
+
+
+def test_an_added_field_that_is_missing_is_null():
+    """Every line has the named fields, so that readers find the same columns in each."""
+    (line,) = _lines(export(MessagesFormat(FormatOptions(with_fields=("usage", "persona"))), _CONVERSATION))
+
+    assert (line["usage"], line["persona"]) == (None, None)
+
+
+def test_csv_and_parquet_add_columns():
+    """CSV and Parquet add a column for each field that they do not have anyway, as JSON text."""
+    rows = list(csv.DictReader(io.StringIO(export(CsvFormat(_WITH), _GENERATED).decode(), newline="")))
+    table = pq.read_table(io.BytesIO(export(load_format("parquet")(_WITH), _GENERATED)))
+
+    assert [(row["conversation_id"], row["parameters"]) for row in rows] == [("c1", '{"level":3}')] * 2
+    assert orjson.loads(rows[0]["usage"]) == _ADDED["usage"]
+    assert "id" not in rows[0]
+    (row,) = table.to_pylist()
+    assert (row["id"], orjson.loads(row["parameters"])) == ("c1", {"level": 3})
+    assert orjson.loads(row["usage"]) == _ADDED["usage"]
+    assert orjson.loads(row["metadata"]) == _GENERATED.metadata
+
+
+@pytest.mark.parametrize("name", ["native", "trl-preference"])
+def test_fields_are_not_added_where_there_is_no_room(name):
+    """The native format has every field already, and a row of two conversations has no room for those of one."""
+    with pytest.raises(SettingsError, match="The option for added fields has no effect in this format"):
+        load_format(name)(_WITH)
+
+
+def test_the_origin_alone_is_not_reported_as_left_out():
+    """Exports do not report metadata that only says where a conversation comes from; other metadata they do."""
+    scored = replace(_GENERATED, metadata={**_GENERATED.metadata, "score": 1})
+
+    assert "metadata" not in MessagesFormat().omitted_fields(_GENERATED)
+    assert "metadata" in MessagesFormat().omitted_fields(scored)
+    assert "id" not in MessagesFormat(_WITH).omitted_fields(_GENERATED)
+
+
+def test_unknown_fields_are_refused():
+    """An unknown field is refused with the names of those that there are, however they are given."""
+    for fields in ("id, cost", ["id", "cost"]):
+        with pytest.raises(
+            SettingsError, match="cannot add 'cost'; it can add id, topic, persona, job_id, item_id, param"
+        ):
+            ExportRequest.from_choices(with_fields=fields)
+    assert ExportRequest.from_choices(with_fields="id, usage,id").options.with_fields == ("id", "usage")

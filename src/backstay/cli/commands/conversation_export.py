@@ -56,6 +56,14 @@ class ExportOptions:
     metadata: Annotated[
         bool, typer.Option("--metadata", help="Also write ids, topic, persona and metadata; JSON formats only.")
     ] = False
+    with_fields: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="FIELD,…",
+            help="Add fields to each row, such as id,parameters,usage.",
+        ),
+    ] = None
     parsed_arguments: Annotated[
         bool,
         typer.Option(
@@ -103,6 +111,7 @@ class ExportOptions:
             "reasoning": self.reasoning,
             "system": self.system,
             "metadata": self.metadata,
+            "with_fields": self.with_fields if self.with_fields is not None else (),
             "parsed_arguments": self.parsed_arguments,
             "excel": self.excel,
             "problems": self.problems,
@@ -125,6 +134,7 @@ async def export(session: CommandSession, *, options: SelectionOptions, choices:
       backstay conversations export --job topics -o topics.messages.jsonl
       backstay conversations export --format sharegpt -o all.jsonl.zst
       backstay conversations export --format csv --dry-run --problems problems.txt
+      backstay conversations export --with id,parameters,usage -o all.jsonl
       backstay conversations export --split train=0.95,test=0.05 --card -o dataset
       backstay conversations export --ids-file good.txt -o good.csv
     """

@@ -11,6 +11,8 @@ from backstay.library.conversation import Conversation
 from backstay.library.exports.losses import LossCount
 from backstay.library.exports.split import Split
 from backstay.library.formats import FormatOptions, ReasoningMode, SystemMode
+from backstay.library.id_text import quoted_id
+from backstay.library.provenance import ADDABLE_FIELDS
 from backstay.library.trainer_checks import WarningCount
 
 
@@ -35,6 +37,8 @@ class ExportChoices(TypedDict, total=False):
     """`keep` or `drop`."""
     metadata: bool
     """Whether JSON formats also write id, topic, persona, metadata and so on."""
+    with_fields: Sequence[str] | str
+    """Fields to add to each row, such as `id,parameters,usage`: the item's other columns, and the used tokens."""
     parsed_arguments: bool
     """Whether the arguments of tool calls are written as objects, as most chat templates expect them."""
     excel: bool
@@ -105,6 +109,7 @@ class ExportRequest:
                 reasoning=ReasoningMode(choices.get("reasoning", ReasoningMode.KEEP)),
                 system=SystemMode(choices.get("system", SystemMode.KEEP)),
                 metadata=choices.get("metadata", False),
+                with_fields=_to_fields(choices.get("with_fields", ())),
                 parsed_arguments=choices.get("parsed_arguments", False),
                 excel=choices.get("excel", False),
             ),
@@ -117,6 +122,17 @@ class ExportRequest:
             on_progress=choices.get("on_progress"),
             problems=Path(problems) if problems is not None else None,
         )
+
+
+def _to_fields(names: Sequence[str] | str) -> tuple[str, ...]:
+    """Return the names of fields to add, each once. Raises SettingsError for an unknown one."""
+    fields = [name.strip() for name in names.split(",")] if isinstance(names, str) else [str(name) for name in names]
+    for name in fields:
+        if name not in ADDABLE_FIELDS:
+            raise SettingsError(
+                f"An export cannot add {quoted_id(name)}; it can add {', '.join(ADDABLE_FIELDS)}", setting="with_fields"
+            )
+    return tuple(dict.fromkeys(fields))
 
 
 def _to_split(split: Mapping[str, float] | str | None, seed: int) -> Split | None:

@@ -5,15 +5,16 @@ A format writes each conversation as one chunk of bytes, so that exports stream.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from backstay.errors import SettingsError
 from backstay.library.format_options import FormatOptions, ReasoningMode, SystemMode
 from backstay.library.loss import MORE_THAN_TEXT, Loss
+from backstay.library.provenance import ADDABLE_FIELDS, describes_origin_only
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
@@ -34,7 +35,12 @@ __all__ = [
 
 DEFAULT = "messages"
 DESCRIPTIVE_FIELDS = ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at")
-_OPTIONS = {"excel": "Excel", "metadata": "metadata", "parsed_arguments": "parsed arguments"}
+_OPTIONS = {
+    "excel": "Excel",
+    "metadata": "metadata",
+    "parsed_arguments": "parsed arguments",
+    "with_fields": "added fields",
+}
 TURN_IDS, TURN_METADATA = DESCRIPTIVE_TURN_FIELDS = ("turn ids", "turn metadata")
 
 
@@ -112,6 +118,8 @@ class Format(ABC):
     def omitted_fields(self, conversation: "Conversation") -> Collection[str]:
         """Return the descriptive fields of a prepared conversation that are left out. They are not a loss."""
         omitted = [name for name in self._unwritten_fields if getattr(conversation, name)]
+        if "metadata" in omitted and describes_origin_only(conversation.metadata):
+            omitted.remove("metadata")
         described = [turn for turn in conversation.turns if turn.id or turn.metadata or turn.parts]
         if described and TURN_IDS not in self.written_fields and any(turn.id for turn in described):
             omitted.append(TURN_IDS)
@@ -121,7 +129,7 @@ class Format(ABC):
 
     @cached_property
     def _unwritten_fields(self) -> Collection[str]:
-        return [name for name in DESCRIPTIVE_FIELDS if name not in self.written_fields]
+        return [name for name in DESCRIPTIVE_FIELDS if name not in (*self.written_fields, *self.options.with_fields)]
 
     def _is_described(self, turn: "Turn") -> bool:
         return bool(turn.outdated_parts or (turn.metadata and turn.metadata.keys() - self.training_keys(turn)))
@@ -154,6 +162,16 @@ class Format(ABC):
     def tail(self) -> bytes:
         """Return the bytes after the last conversation."""
         return b""
+
+    @cached_property
+    def added_fields(self) -> Sequence[str]:
+        """The names of the option `with_fields` that the format does not write anyway."""
+        return [name for name in self.options.with_fields if name not in self.written_fields]
+
+    def added_values(self, conversation: "Conversation") -> Iterator[tuple[str, Any]]:
+        """Yield the added fields of a conversation, with None for those that it lacks."""
+        for name in self.added_fields:
+            yield name, ADDABLE_FIELDS[name](conversation)
 
     def next_file(self) -> "Format":
         """Return the encoder of the next file of the same export; itself if it collects conversations across files."""

@@ -4,6 +4,9 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from typing import Any
+
+import orjson
 
 from backstay.library.conversation import Conversation
 from backstay.library.formats import Format, FormatOptions
@@ -36,13 +39,17 @@ class CsvFormat(Format):
         self._changed_cells = 0
 
     def head(self) -> bytes:
-        return (b"\xef\xbb\xbf" if self.options.excel else b"") + _line(_COLUMNS)
+        return (b"\xef\xbb\xbf" if self.options.excel else b"") + _line((*_COLUMNS, *self.added_fields))
 
     def chunk(self, conversation: Conversation) -> bytes:
         shared_cells = (conversation.id, conversation.topic, conversation.persona)
         turns = conversation.turns
         self._long_cells += sum(len(turn.content) > _EXCEL_CHARACTERS for turn in turns)
-        rows = [(*shared_cells, str(sequence), turn.role, turn.content) for sequence, turn in enumerate(turns, start=1)]
+        added = [_to_cell(value) for _, value in self.added_values(conversation)]
+        rows = [
+            (*shared_cells, str(sequence), turn.role, turn.content, *added)
+            for sequence, turn in enumerate(turns, start=1)
+        ]
         return b"".join(_line([self._neutralize(cell) for cell in row]) for row in rows)
 
     def _neutralize(self, cell: str | None) -> str:
@@ -67,6 +74,10 @@ class CsvFormat(Format):
 def _neutralize(cell: str) -> str:
     escaped = _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", cell)
     return f"'{escaped}" if escaped.lstrip(_BLANKS).startswith(_FORMULA) else escaped
+
+
+def _to_cell(value: Any) -> str | None:
+    return value if isinstance(value, str | None) else orjson.dumps(value).decode()
 
 
 def _line(cells: tuple[str, ...] | list[str]) -> bytes:

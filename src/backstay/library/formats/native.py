@@ -10,7 +10,7 @@ class NativeFormat(Format):
 
     label = "All fields (JSONL)"
     is_for_training = False
-    unusable_options = ("excel", "parsed_arguments")
+    unusable_options = ("excel", "parsed_arguments", "with_fields")
     unsupported = ()
     written_fields = (*DESCRIPTIVE_FIELDS, *DESCRIPTIVE_TURN_FIELDS)
 

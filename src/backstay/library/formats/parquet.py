@@ -37,7 +37,7 @@ class ParquetFormat(Format):
 
         self.unsupported = () if options.turn_fields else MORE_THAN_TEXT
         self.written_fields = (*DESCRIPTIVE_FIELDS, *(DESCRIPTIVE_TURN_FIELDS if options.turn_fields else ()))
-        self._columns = ConversationColumns(with_fields=options.turn_fields)
+        self._columns = ConversationColumns(with_fields=options.turn_fields, added=self.added_fields)
         self._pool = default_memory_pool()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstay-parquet")
         self._writing: Future[None] | None = None

@@ -28,6 +28,7 @@ class TrlPreferenceFormat(Format):
 
     label = "Preference pairs (JSONL)"
     row_conversations = 2
+    unusable_options = ("excel", "with_fields")
     unsupported = UNSUPPORTED
     trainer_checks = (check_parts,)
 

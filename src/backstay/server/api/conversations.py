@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from backstay.coordination.expiring_value import ExpiringValue
-from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
+from backstay.library.choices import DEFAULT_FORMAT, AddableField, ExportFormat, ImportConflictPolicy
 from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.formats import ReasoningMode, SystemMode
 from backstay.library.imports.imported_conversation import ImportResult
@@ -48,6 +48,10 @@ class ExportIn(SelectionIn):
     system: Annotated[SystemMode, Field(strict=False)] = SystemMode.KEEP
     metadata: bool = False
     """Whether id, topic, persona and metadata are written too, where the format is JSON."""
+    with_fields: list[Annotated[AddableField, Field(strict=False)]] = Field(
+        default_factory=list, max_length=len(AddableField)
+    )
+    """Fields to add to each row: `parameters` are the item's other columns, `usage` the tokens that were used."""
     parsed_arguments: bool = False
     """Whether the arguments of tool calls are written as objects, as most chat templates expect them."""
     excel: bool = False
@@ -70,6 +74,7 @@ class ExportIn(SelectionIn):
             "reasoning": self.reasoning,
             "system": self.system,
             "metadata": self.metadata,
+            "with_fields": self.with_fields,
             "parsed_arguments": self.parsed_arguments,
             "excel": self.excel,
             "lossy": self.lossy,

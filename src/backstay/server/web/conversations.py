@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from backstay.errors import BackstayError, LossyExport, RefusedByTrainers
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
-from backstay.library.exports.request import ExportRequest
+from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH
@@ -27,6 +27,7 @@ from backstay.server.web.page_templates import render_page
 router = APIRouter(include_in_schema=False, prefix="/conversations")
 
 _PAGE_SIZE = 50
+_ADDED_FIELDS = ("id", "parameters", "usage")
 (_CONFIRMATION_PHRASE,) = get_args(WithoutBackup)
 
 ConversationIdQuery = Annotated[Text, Query(min_length=1, alias="id")]
@@ -116,12 +117,23 @@ class ExportForm(FormSelection):
     """The selection and format of an export. All matches are exported if nothing is selected."""
 
     format: ExportFormat = DEFAULT_FORMAT
+    with_fields: Annotated[bool, Field(alias="withFields")] = False
+    """Whether ids, the input's other columns and the used tokens are added to each row."""
     confirmed: bool = False
     """Whether the user confirmed the losses and warnings that the plan of the export shows."""
 
     def to_selection(self) -> Selection:
         """Return the selection. Raises Problem if it has too many ids."""
         return super().to_selection() if self.selected_ids else ListFilters.to_selection(self)
+
+    def to_choices(self) -> ExportChoices:
+        """Return what is written. The native format has every field anyway."""
+        return {
+            "format": self.format,
+            "with_fields": _ADDED_FIELDS if self.with_fields and self.format != "native" else (),
+            "lossy": self.confirmed,
+            "strict": exports.FORMATS[self.format].is_for_training and not self.confirmed,
+        }
 
 
 @router.get("")
@@ -236,13 +248,12 @@ async def export(
     """
     if gone := await services.conversations.missing(form.to_selection(), limit=MAX_IDS):
         return _gone(request, gone, form.without(gone))
-    is_checked = exports.FORMATS[form.format].is_for_training and not form.confirmed
-    export_request = ExportRequest.from_choices(format=form.format, lossy=form.confirmed, strict=is_checked)
+    export_request = ExportRequest.from_choices(**form.to_choices())
     try:
         return await exports.respond(services, form.to_selection(), export_request, state.downloads)
     except (LossyExport, RefusedByTrainers):
         async with state.downloads.slot(services.owner):
-            plan = await services.conversations.plan_export(None, form.to_selection(), format=form.format)
+            plan = await services.conversations.plan_export(None, form.to_selection(), **form.to_choices())
         return render_page(request, "export_plan.html", status=422, form=form, formats=exports.FORMATS, plan=plan)
 
 
