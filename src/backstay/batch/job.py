@@ -144,7 +144,7 @@ class Job:
     """What its workers currently wait for, such as a provider's limit."""
     pause: Pause | None
     cleaned: bool
-    """Whether the inputs and attempts of the items were deleted, after all items were completed without failures."""
+    """Whether attempts were deleted and inputs compressed, after all items were completed without failures."""
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None

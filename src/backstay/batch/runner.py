@@ -83,7 +83,7 @@ class JobRunner:
         on_progress: Listener | None,
         stop: StopSignal,
     ) -> BatchResult:
-        """Work on a job until there is a reason to end. If it is completed, delete its items' inputs and attempts."""
+        """Work on a job until there is a reason to end. If it is completed, clean its checkpoint."""
         await self._remove_leftovers()
         started = time.monotonic()
         job = await self._jobs.checkpoint(job_id)

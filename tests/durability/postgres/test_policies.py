@@ -25,7 +25,7 @@ async def owned(url, tmp_path, monkeypatch):
             for statement in statements:
                 connection.execute(statement)
 
-    tables = "conversations turns jobs items item_inputs attempts workers backups backup_items"
+    tables = "conversations turns jobs items item_inputs input_blocks attempts workers backups backup_items"
     tables += " meta receipts migrations adopted recipe_revisions"
     tables += " conversation_reviews conversation_tags conversation_versions"
     execute(

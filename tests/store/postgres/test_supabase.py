@@ -4,6 +4,7 @@ import asyncio
 
 import psycopg
 import pytest
+import zstandard
 
 from backstay import Backstay, Recipe
 from backstay.errors import OutcomeRefused
@@ -21,7 +22,7 @@ _ALL = Selection(everything=True)
 _CURATION = ("conversation_reviews", "conversation_tags", "conversation_versions")
 _OWNED = (
     *("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items"),
-    *("recipe_revisions", *_CURATION),
+    *("input_blocks", "recipe_revisions", *_CURATION),
 )
 _CURATED = """
     INSERT INTO backstay.conversation_reviews (conversation_key, owner, reviewed_at)
@@ -32,6 +33,11 @@ _CURATED = """
     SELECT key, 1, owner, '{}', created_at FROM backstay.conversations"""
 _HIDDEN = ("adopted", "workers", "notes", "meta", "receipts", "migrations", "legacy_jobs", "legacy_settled")
 _VIEWS = ("batch_checkpoints", "backup_exports")
+
+
+_BLOCK = """INSERT INTO backstay.input_blocks (job_key, first_position, last_position, owner, content)
+            SELECT key, 2, 2, owner, ? FROM backstay.jobs WHERE owner = ?"""
+_CONTENT = zstandard.ZstdCompressor().compress(b'[["topic",null,"{}",3]]')
 
 
 def _picky(item):
@@ -50,6 +56,7 @@ async def _fill(url):
             await own.batches.run("half", items, _picky)
             await own.batches.create("planned", items, Recipe(model="ollama:tiny"))
             await own.backups.create(_ALL)
+            await asyncio.to_thread(ask, url, _BLOCK, _CONTENT, owner)
             await backstay._store.waiting_imports.add(owner, "imported", {"a": None, "b": "it was late"})
 
 

@@ -7,11 +7,15 @@ B4  nothing was written by the holder of an outdated token
 B5  calls ≤ items × attempts + crashes × concurrency, none for a completed item; crashes fail no innocent item
 B6  when faults stop, every job is final or paused, and nobody holds anything
 B7  planned = pending + running + completed + failed + skipped; counters equal rows
+
+An item can be made, or made again, only while its input is stored: as a row, or in one block of its job.
 """
 
 import json
 from collections import Counter
 from pathlib import Path
+
+import zstandard
 
 from support.faults.ledger import Witness
 from support.stores.sql import Ask, asking, is_server
@@ -44,6 +48,7 @@ def violations(
     may_fail: frozenset[str] = frozenset(),
     at_rest: bool = True,
     renewed: frozenset[str] = frozenset(),
+    reopened: frozenset[str] = frozenset(),
 ) -> list[str]:
     """Return every broken promise, each as a line that starts with its number; none when all hold.
 
@@ -55,10 +60,12 @@ def violations(
         may_fail: Ids of items that were meant to fail.
         at_rest: The faults are over and every job was worked on to its end.
         renewed: Jobs whose names, or items, were used before, so that earlier results of theirs may be there, too.
+        reopened: Jobs that got more work after they were cleaned, so that only attempts since then are recorded.
     """
     with asking(database) as ask:
         broken = [] if is_server(database) else _damage(ask)
-        broken += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask), *_evidence(ask)]
+        broken += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask, reopened), *_evidence(ask)]
+        broken += _inputs(ask)
         if planned is not None:
             broken += _planned(ask, planned)
         if at_rest:
@@ -133,7 +140,7 @@ def _counters(ask: Ask) -> list[str]:
     return broken
 
 
-def _attempts(ask: Ask) -> list[str]:
+def _attempts(ask: Ask, reopened: frozenset[str]) -> list[str]:
     """Each attempt that ended has one row; what ended the item agrees with its state."""
     broken = []
     for job, item, state, attempt, count, last in ask(
@@ -145,6 +152,8 @@ def _attempts(ask: Ask) -> list[str]:
             GROUP BY jobs.key, items.job_key, items.position"""
     ):
         ended = attempt - (state == "running")
+        if job in reopened and (count == 0 or (last == ended and count <= ended)):
+            continue
         if (count, last) != (ended, ended):
             broken.append(f"B4: item {item} of {job} is {state} after {attempt} attempts, {count} of them recorded")
     for job, item, worker in ask(
@@ -153,6 +162,28 @@ def _attempts(ask: Ask) -> list[str]:
             WHERE items.state = 'running' AND items.worker NOT IN (SELECT token FROM workers)"""
     ):
         broken.append(f"B6: item {item} of {job} is held by worker {worker}, which has no lease")
+    return broken
+
+
+def _inputs(ask: Ask) -> list[str]:
+    """Each item has its input in exactly one place, and a block has exactly the inputs that it says."""
+    broken = []
+    for job, item, state, rows, blocks in ask(
+        """SELECT jobs.id, items.id, items.state,
+                  (SELECT count(*) FROM item_inputs AS inputs
+                    WHERE inputs.job_key = items.job_key AND inputs.position = items.position),
+                  (SELECT count(*) FROM input_blocks AS blocks
+                    WHERE blocks.job_key = items.job_key
+                      AND items.position BETWEEN blocks.first_position AND blocks.last_position)
+             FROM items JOIN jobs ON jobs.key = items.job_key
+            WHERE jobs.id IS NOT NULL"""
+    ):
+        if (rows, blocks) not in (((1, 0), (0, 1)) if state in ("completed", "skipped") else ((1, 0),)):
+            broken.append(f"inputs: item {item} of {job} is {state} with {rows} inputs as rows, {blocks} in blocks")
+    for first, last, content in ask("SELECT first_position, last_position, content FROM input_blocks"):
+        count = len(json.loads(zstandard.ZstdDecompressor().decompress(content)))
+        if count != last - first + 1:
+            broken.append(f"inputs: the block of positions {first} to {last} has {count} inputs")
     return broken
 
 
@@ -207,6 +238,14 @@ def _answers(ask: Ask, witness: Witness) -> list[str]:
     ):
         if answered.get((item, attempt)) != text:
             broken.append(f"B3: what is stored for item {item} is not the answer of its attempt {attempt}")
+    for item, attempt, metadata in ask(
+        """SELECT items.id, items.attempt, conversations.metadata
+             FROM items
+             JOIN conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id
+            WHERE items.state = 'completed'"""
+    ):
+        if json.loads(metadata or "{}").get("generation", {}).get("attempt") != attempt:
+            broken.append(f"B3: the conversation of item {item} does not say that its attempt {attempt} made it")
     (completed,) = ask("SELECT count(*) FROM items WHERE state = 'completed'")[0]
     if completed < witness.reported:
         broken.append(f"B1: {witness.reported} items were reported completed, {completed} are on disk")

@@ -37,7 +37,7 @@ class OpenStore:
     clock: MovableClock
     sql: Callable[..., list[tuple[Any, ...]]]
     """Runs one statement on the database as another program would, past Backstay."""
-    violations: Callable[[], list[str]]
+    violations: Callable[..., list[str]]
     """What of our promises the stored rows break just now."""
     is_left_unchecked: bool = False
     """The test itself took away what the promises are checked by."""

@@ -24,13 +24,14 @@ from backstay.clock import to_text
 from backstay.errors import JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
+from backstay.storage.sql.input_blocks import StoredInput, pack_inputs, packed_inputs
 from backstay.storage.sql.item_actions import retry_item, skip_items
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 from backstay.storage.sql.waiting_imports import drop_waiting_import, refuse_waiting_import
 
 T = TypeVar("T")
 
-_CLEANUP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures")
+_CLEANUP_STATEMENTS = ("drop_attempts", "drop_failures")
 
 
 class SqlJobs(SqlStore):
@@ -86,7 +87,14 @@ class SqlJobs(SqlStore):
         return await self._database.write(skip)
 
     async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
-        return await self._read_rows("items_after", _item_summary, owner, job_id, after=after, limit=limit)
+        def items(session: Session) -> list[ItemSummary]:
+            job = find_job(session, owner, job_id)
+            values = {"job_key": job.key, "owner": owner, "after": after, "limit": limit}
+            rows = session.rows("items_after", values)
+            packed = packed_inputs(session, owner, job.key, [row[0] for row in rows if row[3] is None])
+            return [_item_summary(row, packed.get(row[0])) for row in rows]
+
+        return await self._database.read(items, owner=owner)
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
         return await self._read_rows("failures", _failed_item, owner, job_id, after=after, limit=limit)
@@ -121,6 +129,8 @@ class SqlJobs(SqlStore):
             if job.state is not JobState.COMPLETED or job.counts.failed:
                 return False
             if drop_rows(session, _CLEANUP_STATEMENTS, owner, job.key, limit):
+                return True
+            if pack_inputs(session, owner, job.key, limit):
                 return True
             session.execute("mark_cleaned", {"job_key": job.key, "owner": owner, "now": now_micros(self._clock)})
             return False
@@ -211,9 +221,13 @@ def drop_rows(session: Session, names: Sequence[str], owner: str, key: int, limi
     return any(session.execute(name, {"job_key": key, "owner": owner, "limit": limit}) for name in names)
 
 
-def _item_summary(row: Row) -> ItemSummary:
-    position, item_id, state, *rest = row
-    return ItemSummary(position, item_id, ItemState(state), *rest)
+def _item_summary(row: Row, packed: StoredInput | None) -> ItemSummary:
+    position, item_id, state, topic, persona, conversation_topic, conversation_persona, *rest = row
+    if packed is not None:
+        topic, persona = packed.topic, packed.persona
+    topic = conversation_topic if topic is None else topic
+    persona = conversation_persona if persona is None else persona
+    return ItemSummary(position, item_id, ItemState(state), topic, persona, *rest)
 
 
 def _failed_item(row: Row) -> FailedItem:

@@ -1,5 +1,5 @@
--- Return the state of one item by id.
-SELECT state, deleted_at
+-- Return the state and position of one item by id.
+SELECT state, deleted_at, position
   FROM {schema}.items
  WHERE job_key = :job_key
    AND owner = :owner

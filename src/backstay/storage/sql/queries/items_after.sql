@@ -1,7 +1,6 @@
 -- Return items of a job in their order, each failed one with its latest error.
-SELECT items.position, items.id, items.state, coalesce(inputs.topic, conversations.topic),
-       coalesce(inputs.persona, conversations.persona), items.attempt, items.conversation_id,
-       attempts.error_code, attempts.error_message
+SELECT items.position, items.id, items.state, inputs.topic, inputs.persona, conversations.topic,
+       conversations.persona, items.attempt, items.conversation_id, attempts.error_code, attempts.error_message
   FROM {schema}.items
   JOIN {schema}.jobs ON jobs.key = items.job_key
   LEFT JOIN {schema}.item_inputs AS inputs ON inputs.job_key = items.job_key AND inputs.position = items.position
