@@ -3,6 +3,7 @@
 import pytest
 
 from support.harness.waiting import until
+from support.stores.sql import ask
 
 
 @pytest.fixture
@@ -205,6 +206,50 @@ def test_retry_puts_items_back(within, with_failures):
     assert ended.err == "Continue with: backstay resume topics\n"
     assert again.json["retried"] == 0
     assert again.json["job"]["pending"] == 1
+
+
+def test_deleted_conversations_are_made_again(within, backstay):
+    """`status` says how many conversations of a job were deleted, and names the command that makes them again."""
+    backstay.write("topics.csv", "Gardens", "Bridges", "Tea")
+    assert within("run", "topics.csv", "--model", "scripted").code == 0
+    first = within("conversations", "list", "--json", "--limit", "1").json["conversations"][0]["id"]
+    before = within("status", "topics")
+    assert within("conversations", "delete", first, "--yes").code == 0
+
+    status = within("status", "topics")
+    detail = within("status", "topics", "--json").json
+    refused = within("retry", "topics", "i1", "--deleted")
+    retried = within("retry", "topics", "--deleted")
+    again = within("retry", "topics", "--deleted", "--json")
+    resumed = within("resume", "topics")
+
+    assert "deleted" not in before.out
+    assert status.out.startswith("topics: completed, 3 of 3, 1 of them deleted\n")
+    assert "  deleted    make them again with backstay retry topics --deleted\n" in status.out
+    assert (detail["completed"], detail["deleted"], detail["withoutInput"]) == (3, 1, 0)
+    assert refused.one_line_error() == "--deleted returns all such items; leave out their ids"
+    assert retried.out == "topics: 1 item returned to pending to make the deleted conversations again.\n"
+    assert retried.err == "Continue with: backstay resume topics\n"
+    assert (again.json["retried"], again.json["job"]["pending"]) == (0, 1)
+    assert resumed.code == 0
+    assert within("status", "topics").out.startswith("topics: completed, 3 of 3\n")
+
+
+def test_items_without_an_input_are_not_made_again(within, backstay):
+    """Of a job that an earlier version cleaned, deleted conversations cannot be made again, which one line says."""
+    backstay.write("topics.csv", "Gardens", "Bridges")
+    assert within("run", "topics.csv", "--model", "scripted").code == 0
+    assert within("conversations", "delete", "--job", "topics", "--yes").code == 0
+    ask(backstay.folder / ".backstay" / "backstay.db", "DELETE FROM input_blocks")
+
+    status = within("status", "topics")
+    retried = within("retry", "topics", "--deleted")
+
+    reason = "an earlier version removed the inputs of 2 items; restore the backup, or run them in a new job"
+    assert f"  deleted    {reason}\n" in status.out
+    assert "retry topics" not in status.out
+    assert (retried.code, retried.out) == (0, "topics: 0 items returned to pending.\n")
+    assert retried.err == f"{reason}\n"
 
 
 def test_a_retry_during_a_run_advises_no_resume(backstay):

@@ -12,7 +12,6 @@ from backstay.errors import (
     ColumnsDiffer,
     ConversationNotFound,
     EmptySelection,
-    InvalidTransition,
     RestoreConflict,
     RestoreDiffers,
     StoreCorrupt,
@@ -446,12 +445,24 @@ async def test_a_restored_conversation_completes_its_item_again(library, half):
     assert job.state == "completed_with_failures"
 
 
-async def test_an_item_whose_inputs_were_cleaned_cannot_be_generated_again(library):
-    """Retrying an item whose inputs were cleaned is refused with a message that names the alternatives."""
-    await library.conversations.delete(Selection(job_id="job"))
+async def test_deleted_results_of_a_cleaned_job_are_made_again(library):
+    """They are pending until they are made or restored; what was made again meanwhile conflicts with the backup."""
+    deleted = await library.conversations.delete(Selection(job_id="job"))
+    retried = await library.batches.retry_deleted("job")
+    await library.batches.resume("job", limit=2)
 
-    with pytest.raises(InvalidTransition, match=r"its input was cleaned up with its job\. Restore its conversation"):
-        await library.batches.retry("job", ["i1"])
+    planned = await library.backups.plan_restore(deleted.backup_id)
+    with pytest.raises(RestoreConflict, match=r"the item of conversation .* has conversation .* now"):
+        await library.backups.restore(deleted.backup_id)
+    restored = await library.backups.restore(deleted.backup_id, on_conflict="skip")
+
+    job = await library.batches.checkpoint("job")
+    assert (retried.retried, retried.without_input) == (deleted.deleted, 0)
+    assert {str(conflict.kind) for conflict in planned.listed_conflicts} == {"item"}
+    assert (planned.conflicts, planned.new) == (2, deleted.deleted - 2)
+    assert (restored.restored, restored.skipped, restored.relinked) == (deleted.deleted - 2, 2, deleted.deleted - 2)
+    assert (str(job.state), job.counts.completed, job.counts.planned) == ("completed", deleted.deleted, deleted.deleted)
+    assert await library.conversations.count(Selection(job_id="job")) == deleted.deleted
 
 
 # -- retention -------------------------------------------------------------------------------------------------------

@@ -255,6 +255,24 @@ async def test_failed_items_are_listed_and_retried(settings, picky):
         assert (await api.settled("j"))["state"] == "completed"
 
 
+async def test_deleted_conversations_are_made_again(api):
+    """A job shows how many of its conversations were deleted, and their items are requeued on request."""
+    first, *_ = await api.made(3)
+    selected = {"selection": {"conversationIds": [first]}}
+    plan = (await api.ann.post("/api/conversations/delete-plan", json=selected)).json()
+    await api.ann.post("/api/conversations/delete", json={**selected, "digest": plan["digest"]})
+    before = (await api.ann.get("/api/batches/job")).json()
+
+    refused = await api.ann.post("/api/batches/job/retry", json={"deleted": True, "itemIds": ["a"]})
+    foreign = await api.bob.post("/api/batches/job/retry", json={"deleted": True})
+    retried = (await api.ann.post("/api/batches/job/retry", json={"deleted": True})).json()
+
+    assert (before["completed"], before["deleted"], before["withoutInput"]) == (3, 1, 0)
+    assert (refused.status_code, foreign.status_code) == (422, 404)
+    assert (retried["retried"], retried["withoutInput"]) == (1, 0)
+    assert (retried["job"]["state"], retried["job"]["pending"], retried["job"]["completed"]) == ("pending", 1, 2)
+
+
 async def test_a_batch_shows_what_it_paused_on_and_passes_it(settings, monkeypatch):
     """A paused job shows the answer that paused it, and continues once that item is skipped."""
     module = ModuleType("stuck")

@@ -157,3 +157,35 @@ async def test_every_page_has_a_title_of_its_own(local, browser):
     for address, title in walk.titles.items():
         name, _, program = title.rpartition(" · ")
         assert (name not in ("", "Backstay"), program) == (True, "Backstay"), (address, title)
+
+
+async def test_deleted_conversations_are_made_again(local, browser):
+    """The page of a batch says that conversations were deleted, and its button makes them again at once."""
+    ids = await local.made(3)
+    services = local.state.backstay.for_owner("local")
+    whole = await browser.get("/batches/one?id=job")
+    await services.conversations.delete(Selection(ids=(ids[0],)))
+    page = await browser.get("/batches/one?id=job")
+
+    after = await browser.post("/batches/act", data={"id": "job", "action": "retry-deleted"}, follow_redirects=True)
+    await local.settled("job")
+
+    assert "Make deleted conversations again" not in whole.text
+    assert "1 conversation was deleted." in page.text
+    assert "Make deleted conversations again" in page.text
+    assert after.status_code == 200
+    assert await services.conversations.count(Selection(job_id="job")) == 3
+
+
+async def test_an_export_adds_fields_on_request(local, browser):
+    """The box next to the format adds id, parameters and usage; the native format has them anyway."""
+    ids = await local.made(1)
+    data = {"id": ids, "format": "messages"}
+
+    plain = await browser.post("/conversations/export", data=data)
+    added = await browser.post("/conversations/export", data={**data, "withFields": "true"})
+    native = await browser.post("/conversations/export", data={**data, "format": "native", "withFields": "true"})
+
+    assert plain.json().keys() == {"messages"}
+    assert added.json().keys() == {"messages", "id", "parameters", "usage"}
+    assert native.json()["metadata"]["generation"]["processor"] == "scripted"

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.creation import CreateResult, JobCreator, JobRequest, drop_job
+from backstay.batch.deleted_results import DeletedRetryResult
 from backstay.batch.inspection import JobInspection
 from backstay.batch.intake import Chunks, Items, read_items, read_until_stopped
 from backstay.batch.item_columns import ColumnMapping
@@ -141,6 +142,8 @@ class JobControl(JobInspection):
     async def retry(self, job_id: str, item_ids: Sequence[str] | None = None) -> int:
         """Requeue failed items (all, or those named), for `resume` to process; return how many.
 
+        A named item may also be a completed one whose conversation was deleted.
+
         Raises:
             JobNotFound, ItemNotFound: the job or an item does not exist.
             InvalidTransition: the job was cancelled, or a named item has not failed.
@@ -148,6 +151,17 @@ class JobControl(JobInspection):
         # Otherwise a single id would be read as one id per letter.
         ids = [item_ids] if isinstance(item_ids, str) else item_ids
         return await self._stores.jobs.retry(self._owner, job_id, ids)
+
+    async def retry_deleted(self, job_id: str) -> DeletedRetryResult:
+        """Requeue the completed items whose conversations were deleted, for `resume` to make these again.
+
+        Raises:
+            JobNotFound: the job does not exist.
+            InvalidTransition: the job was cancelled.
+        """
+        while await self._stores.deleted_results.unpack_step(self._owner, job_id):
+            pass
+        return await self._stores.deleted_results.retry(self._owner, job_id)
 
     async def skip(self, job_id: str, item_ids: Sequence[str]) -> int:
         """Skip the named pending or failed items of a job, either all of them or none; return how many.

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from backstay.batch import liveness
+from backstay.batch.deleted_results import DeletedResults
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job, JobState
 from backstay.batch.store import BatchStores
@@ -53,6 +54,10 @@ class JobInspection:
     async def failure_codes(self, job_id: str) -> Mapping[str, bool]:
         """Return the codes of failed items, each with whether a raw answer is stored for one. Raises JobNotFound."""
         return await self._stores.jobs.failure_codes(self._owner, job_id)
+
+    async def deleted_results(self, job_id: str) -> DeletedResults:
+        """Return how many completed items of a job have lost their conversation to a delete. Raises JobNotFound."""
+        return await self._stores.deleted_results.count(self._owner, job_id)
 
     async def evidence(self, job_id: str) -> Sequence[FailedItem]:
         """Return the attempts that led a job to pause itself, newest first. Raises JobNotFound."""

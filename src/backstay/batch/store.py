@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backstay.batch.call_limits import CallLimits
+from backstay.batch.deleted_results import DeletedResultStore
 from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem
 from backstay.batch.item_edit import ItemContent
 from backstay.batch.items_difference import ItemsDifference
@@ -260,7 +261,7 @@ class JobStore(Protocol):
         """Return failures with a sequence number above `after`, in order; none is ever missed. Raises JobNotFound."""
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
-        """Remove some checkpoint rows of a job completed without failures; return True while more are left."""
+        """Remove some attempts of a job completed without failures, or compress inputs; return whether more is left."""
 
     async def finished_jobs_with_leases(self, owner: str) -> Sequence[str]:
         """Return the ids of jobs with no items left on which a worker, perhaps a dead one, still holds a lease."""
@@ -308,9 +309,10 @@ class RevisionStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchStores:
-    """The four stores of one database."""
+    """The stores of one database."""
 
     intake: IntakeStore
     work: WorkStore
     jobs: JobStore
     revisions: RevisionStore
+    deleted_results: DeletedResultStore

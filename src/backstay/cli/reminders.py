@@ -100,6 +100,12 @@ async def has_answers(backstay: "Backstay", name: str) -> bool:
     return any(failure.raw is not None for failure in await backstay.batches.evidence(name))
 
 
+def without_input(count: int) -> str:
+    """Return the sentence about items that cannot be made again."""
+    items, them = format_count(count, "item"), "it" if count == 1 else "them"
+    return f"an earlier version removed the inputs of {items}; restore the backup, or run {them} in a new job"
+
+
 def format_job(job: "Job") -> str:
     """Return `interrupted, 40 of 120`."""
     return f"{format_state(job)}, {job.counts.settled:,} of {job.counts.planned:,}"

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasPath, BeforeValidator, Field
 
+from backstay.batch.deleted_results import DeletedResults
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
 from backstay.batch.progress import ItemCounts
@@ -175,8 +176,11 @@ class ResumeOptionsOut(ApiObject):
 
 
 class RetryOut(ApiObject):
+    """`withoutInput` counts items with deleted conversations whose inputs an earlier version of Backstay removed."""
+
     job: JobOut
     retried: int
+    without_input: int = 0
 
 
 class SkipOut(ApiObject):
@@ -190,7 +194,7 @@ class DiscardOut(ApiObject):
 
 
 class ItemOut(ApiObject):
-    """An item of a job. Once the checkpoint is cleaned up, `topic` and `persona` are those of the conversation."""
+    """An item of a job."""
 
     id: str
     position: int
@@ -245,14 +249,21 @@ class PauseEvidenceOut(FailedItemOut):
 
 
 class JobDetailOut(JobOut):
-    """A job. If it paused itself, `pauseEvidence` holds the attempts that led to the pause, the newest first."""
+    """A job. If it paused itself, `pauseEvidence` holds the attempts that led to the pause, the newest first.
 
+    `deleted` counts the completed items whose conversations were deleted. They can be made again, except for the
+    `withoutInput`, whose inputs an earlier version of Backstay removed.
+    """
+
+    deleted: int = 0
+    without_input: int = 0
     pause_evidence: list[PauseEvidenceOut] = Field(default_factory=list)
 
     @classmethod
-    def from_job_and_evidence(cls, job: Job, evidence: Sequence[FailedItem]) -> Self:
+    def from_job_and_evidence(cls, job: Job, evidence: Sequence[FailedItem], deleted: DeletedResults) -> Self:
         attempts = [PauseEvidenceOut.from_failure(failure) for failure in evidence]
-        return cls.from_job(job).model_copy(update={"pause_evidence": attempts})
+        update = {"deleted": deleted.items, "without_input": deleted.without_input, "pause_evidence": attempts}
+        return cls.from_job(job).model_copy(update=update)
 
 
 class FailedItemsOut(ApiObject):

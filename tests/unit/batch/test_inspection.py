@@ -39,7 +39,8 @@ class _Store:
 async def test_job_that_ends_while_it_is_read_is_not_interrupted(a_job, then, shown):
     """A job whose last worker left between two readings is shown in the state in which that worker left it."""
     store = _Store(a_job, [JobState.RUNNING, then, JobState.RUNNING, then])
-    jobs = JobInspection(stores=BatchStores(intake=store, work=store, jobs=store, revisions=store), owner="local")
+    stores = BatchStores(intake=store, work=store, jobs=store, revisions=store, deleted_results=store)
+    jobs = JobInspection(stores=stores, owner="local")
 
     assert (await jobs.checkpoint("job")).state is shown
     assert [job.state for job in await jobs.list()] == [shown]

@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.batch.deleted_results import DeletedRetryResult
 from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.options import JobArgument
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import format_count, printable, printable_lines
+from backstay.errors import SettingsError
 from backstay.library.id_text import parse_printed_id, printed_id
 
 if TYPE_CHECKING:
@@ -68,10 +70,17 @@ async def retry(
     job: JobArgument,
     items: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ITEM", help="Ids of failed items [default: all].", parser=parse_printed_id),
+        typer.Argument(
+            metavar="ITEM",
+            help="Ids of failed items, or of items whose conversations were deleted [default: all failed ones].",
+            parser=parse_printed_id,
+        ),
     ] = None,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="Return all items whose conversations were deleted.")
+    ] = False,
 ) -> None:
-    """Return failed items to pending.
+    """Return failed items to pending, or those whose conversations were deleted.
 
     `backstay resume` then processes them.
 
@@ -79,14 +88,23 @@ async def retry(
     Examples:
       backstay retry topics
       backstay retry topics topic-17 topic-42
+      backstay retry topics --deleted
     """
+    if deleted and items:
+        raise SettingsError("--deleted returns all such items; leave out their ids", setting="deleted")
     batches = (await session.open()).batches
-    count = await batches.retry(job, items or None)
-    after = await batches.checkpoint(job)
+    if deleted:
+        result, noun = await batches.retry_deleted(job), "item"
+    else:
+        result, noun = DeletedRetryResult(await batches.retry(job, items or None), without_input=0), "failed item"
+    reason = " to make the deleted conversations again" if deleted and result.retried else ""
+    count, after = result.retried, await batches.checkpoint(job)
     session.out.print_result(
-        lambda: schemas.RetryOut(job=schemas.JobOut.from_job(after), retried=count),
-        f"{printed_id(job)}: {format_count(count, 'failed item')} returned to pending.",
+        lambda: schemas.RetryOut(job=schemas.JobOut.from_job(after), retried=count, without_input=result.without_input),
+        f"{printed_id(job)}: {format_count(count, noun)} returned to pending{reason}.",
     )
+    if result.without_input:
+        session.out.note(reminders.without_input(result.without_input))
     if count and after.state != "running":
         session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
     await session.remind(except_job=job)

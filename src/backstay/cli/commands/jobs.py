@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backstay.app import Backstay
+    from backstay.batch.deleted_results import DeletedResults
     from backstay.batch.item import FailedItem
     from backstay.batch.job import Job
     from backstay.batch.job_recipe import FrozenRecipe
@@ -73,9 +74,10 @@ async def status(session: CommandSession, job: JobArgument) -> None:
     checkpoint = await batches.checkpoint(job)
     evidence = await batches.evidence(job)
     codes = await batches.failure_codes(job) if checkpoint.counts.failed else {}
+    deleted = await batches.deleted_results(job)
     session.out.print_result(
-        lambda: schemas.JobDetailOut.from_job_and_evidence(checkpoint, evidence),
-        *_format_lines(session.invocation, checkpoint, evidence, has_answers=any(codes.values())),
+        lambda: schemas.JobDetailOut.from_job_and_evidence(checkpoint, evidence, deleted),
+        *_format_lines(session.invocation, checkpoint, evidence, deleted, has_answers=any(codes.values())),
     )
     await session.remind(except_job=job)
 
@@ -177,13 +179,18 @@ def _waiting_row(job: "WaitingImport") -> tuple[object, ...]:
 
 
 def _format_lines(
-    invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]", *, has_answers: bool
+    invocation: Invocation,
+    job: "Job",
+    evidence: "Sequence[FailedItem]",
+    deleted: "DeletedResults",
+    *,
+    has_answers: bool,
 ) -> list[str]:
     from backstay.generate.failure_advice import may_resume
 
     counts, tokens = job.counts, job.tokens
     lines = [
-        f"{printed_id(job.id)}: {reminders.format_job(job)}",
+        f"{printed_id(job.id)}: {reminders.format_job(job)}{_format_deleted(deleted)}",
         f"  items      {counts.completed:,} completed, {counts.failed:,} failed, {counts.skipped:,} skipped, "
         f"{counts.running:,} running, {counts.pending:,} pending",
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",
@@ -205,12 +212,27 @@ def _format_lines(
     lines += _pause_lines(invocation, job, evidence)
     if counts.failed and not evidence:
         lines.append(f"  failed     {invocation.job_command('failed', job.id, *(['--raw'] if has_answers else []))}")
+    lines += _deleted_lines(invocation, job, deleted)
     if job.processor == "caller" and job.is_incomplete:
         lines.append("  continue with the program that created it: its processor is a function of that program")
     elif job.pause is not None and not may_resume(job.pause.code):
         lines.append(f"  continue with another recipe: {reminders.revise_command(invocation, job.id)}")
     elif job.is_incomplete and job.state != "running":
         lines.append(f"  continue with {invocation.job_command('resume', job.id)}")
+    return lines
+
+
+def _format_deleted(deleted: "DeletedResults") -> str:
+    return f", {deleted.items:,} of them deleted" if deleted.items else ""
+
+
+def _deleted_lines(invocation: Invocation, job: "Job", deleted: "DeletedResults") -> list[str]:
+    """Return lines about the conversations that were deleted: how to make them again, and which cannot be."""
+    lines = []
+    if deleted.with_input and job.state != "cancelled":
+        lines.append(f"  deleted    make them again with {invocation.job_command('retry', job.id, '--deleted')}")
+    if deleted.without_input:
+        lines.append(f"  deleted    {reminders.without_input(deleted.without_input)}")
     return lines
 
 

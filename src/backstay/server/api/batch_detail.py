@@ -43,5 +43,6 @@ async def batch_events(
 @router.get("/{jobId:id}", responses=errors(404))
 async def show_batch(job_id: JobId, services: OwnerServices) -> JobDetailOut:
     """Show a job. If it paused itself, `pauseEvidence` holds the attempts that led to the pause."""
-    job = await services.batches.checkpoint(job_id)
-    return JobDetailOut.from_job_and_evidence(job, await services.batches.evidence(job_id))
+    batches = services.batches
+    job, evidence = await batches.checkpoint(job_id), await batches.evidence(job_id)
+    return JobDetailOut.from_job_and_evidence(job, evidence, await batches.deleted_results(job_id))

@@ -1,14 +1,15 @@
 """Batch jobs: create, list, resume, pause, cancel, retry, skip and discard."""
 
 import json
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from starlette.responses import Response
 
 from backstay import limits
 from backstay.batch.call_limits import CallLimits
+from backstay.batch.deleted_results import DeletedRetryResult
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
@@ -104,7 +105,15 @@ class ResumeIn(ApiInput):
 
 class RetryIn(ApiInput):
     item_ids: ItemIds | None = None
-    """The failed items to requeue; all if omitted."""
+    """The failed items to requeue; all if omitted. A completed item is requeued too if its conversation was deleted."""
+    deleted: bool = False
+    """Requeue the completed items whose conversations were deleted, and no failed ones."""
+
+    @model_validator(mode="after")
+    def _check_items(self) -> Self:
+        if self.deleted and self.item_ids is not None:
+            raise ValueError("`deleted` requeues all items with deleted conversations; leave out `itemIds`")
+        return self
 
 
 class SkipIn(ApiInput):
@@ -217,12 +226,16 @@ async def cancel_batch(
 async def retry_items(
     request: Request, job_id: JobId, services: OwnerServices, body: RetryIn | None = None, key: IdempotencyKey = None
 ) -> Response:
-    """Requeue failed items; the next run of the job retries them."""
-    options = body or RetryIn()
+    """Requeue failed items, or those whose conversations were deleted; the next run of the job processes them."""
+    options, batches = body or RetryIn(), services.batches
 
     async def retry(_: MakeReceipt | None) -> tuple[int, RetryOut]:
-        number = await services.batches.retry(job_id, options.item_ids)
-        return 200, RetryOut(job=JobOut.from_job(await services.batches.checkpoint(job_id)), retried=number)
+        if options.deleted:
+            result = await batches.retry_deleted(job_id)
+        else:
+            result = DeletedRetryResult(await batches.retry(job_id, options.item_ids), without_input=0)
+        job = JobOut.from_job(await batches.checkpoint(job_id))
+        return 200, RetryOut(job=job, retried=result.retried, without_input=result.without_input)
 
     return await respond_once(request, key, [job_id, options.model_dump(mode="json")], retry)
 

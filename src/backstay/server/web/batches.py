@@ -179,7 +179,7 @@ async def show_batch(
     return render_page(
         request,
         "batch.html",
-        job=JobDetailOut.from_job_and_evidence(job, evidence),
+        job=JobDetailOut.from_job_and_evidence(job, evidence, await services.batches.deleted_results(job_id)),
         may_skip=job.pause is not None and may_concern_one_item(job.pause.code),
         options=state.permission.options(job),
         is_finished=job.state in FINISHED,
@@ -197,7 +197,9 @@ async def perform_action(
     services: OwnerServices,
     state: State,
     job_id: FormId,
-    action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "skip", "discard"], Form()],
+    action: Annotated[
+        Literal["resume", "resume-failed", "pause", "cancel", "retry", "retry-deleted", "skip", "discard"], Form()
+    ],
     item: Annotated[list[Id] | None, Form()] = None,
     confirm: Annotated[ShortText, Form()] = None,
 ) -> Response:
@@ -207,6 +209,10 @@ async def perform_action(
             await state.supervisor.resume(services.owner, job_id, confirm=confirm)
         case "resume-failed" | "retry":
             await state.supervisor.resume(services.owner, job_id, confirm=confirm, retries=item)
+        case "retry-deleted":
+            await services.batches.retry_deleted(job_id)
+            if not state.permission.options(await services.batches.checkpoint(job_id)).confirm:
+                await state.supervisor.resume(services.owner, job_id)
         case "skip":
             await services.batches.skip(job_id, item or [])
         case "pause":

@@ -7,6 +7,7 @@ from backstay.storage.sql.backup_creation import SqlBackupCreation
 from backstay.storage.sql.backup_records import SqlBackupRecords
 from backstay.storage.sql.conversations import SqlConversations
 from backstay.storage.sql.database import Database
+from backstay.storage.sql.deleted_results import SqlDeletedResults
 from backstay.storage.sql.deletes import SqlDeletes
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
@@ -27,6 +28,7 @@ class SqlStores:
             work=SqlWork(database, clock),
             jobs=SqlJobs(database, clock),
             revisions=SqlRevisions(database, clock),
+            deleted_results=SqlDeletedResults(database, clock),
         )
         self.conversations = SqlConversations(database, clock)
         self.backups = BackupStores(
