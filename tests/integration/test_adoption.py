@@ -700,7 +700,8 @@ END
 $$;
 DROP TABLE backstay.conversation_tags, backstay.conversation_reviews, backstay.conversation_versions;
 ALTER TABLE backstay.backup_items DROP curation_digest, DROP late_curation;
-DROP TABLE backstay.recipe_revisions;
+DROP TABLE backstay.recipe_revisions, backstay.input_blocks;
+DROP INDEX backstay.items_deleted;
 ALTER TABLE backstay.jobs DROP revision;
 ALTER TABLE backstay.items DROP original_digest;
 DELETE FROM backstay.migrations WHERE number >= 11;
@@ -802,7 +803,7 @@ async def test_a_later_column_of_a_builtin_name_is_not_mapped(backstay, url):
     assert "metadata" in again.tables[0].side_columns
     await backstay.batches.run("new", [{"topic": "a"}], "scripted")
     assert [stored.metadata async for stored in backstay.conversations.export(Selection(job_id="new"))] == [
-        {"writer": "scripted"}
+        {"writer": "scripted", "generation": {"processor": "scripted", "attempt": 1}}
     ]
     with pytest.raises(CannotAdopt) as caught:
         await Backstay.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "metadata": "metadata"})

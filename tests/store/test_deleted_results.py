@@ -12,6 +12,8 @@ from support.data.verdicts import completed, failed, skipped
 from support.faults.batch_invariants import BrokenPromise, refuse
 from support.stores.jobs import OWNER, acquire_lease, claim, commit, create, job
 
+pytestmark = pytest.mark.promise("B2", "B7")
+
 _REOPENED = frozenset({"job"})
 
 

@@ -120,7 +120,7 @@ class LeasedRun:
             lease=lease,
             callee=self._callee,
             settings=self._job.settings,
-            provenance=Provenance.from_job(self._job),
+            provenance=Provenance.from_job(self._job, self._callee.revision),
             options=replace(self._options, limit=self._remaining_limit()),
             monitor=self._monitor,
             stop=self._stop,

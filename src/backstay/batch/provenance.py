@@ -9,6 +9,7 @@ import orjson
 from backstay.batch.item import ClaimedItem
 from backstay.batch.job import Job
 from backstay.batch.outcome import AttemptUsage
+from backstay.batch.processor import CALLER
 from backstay.library.provenance import GENERATION, PARAMETERS
 from backstay.readers.json_depth import METADATA_OUTER_LEVELS, is_too_deep, may_be_too_deep
 
@@ -30,13 +31,14 @@ class Provenance:
     """The model with the settings that shape its answers; or the name of another processor."""
 
     @classmethod
-    def from_job(cls, job: Job) -> Self:
+    def from_job(cls, job: Job, revision: int | None) -> Self:
+        """Return the origin for a run that follows this revision of the job's recipe, or none."""
         recipe = job.recipe
-        if recipe is None:
-            return cls({"processor": job.processor})
+        if recipe is None or revision is None:
+            return cls({"processor": job.processor if recipe is None else CALLER})
         settings = {name: recipe.get(name) for name in _SETTINGS}
         parameters = {name: recipe.get("parameters", {}).get(name) for name in _PARAMETERS}
-        chosen = {"model": recipe["model"], **settings, **parameters}
+        chosen = {"model": recipe["model"], "recipe_revision": revision, **settings, **parameters}
         return cls({name: value for name, value in chosen.items() if value is not None})
 
     def metadata(self, claimed: ClaimedItem, usage: AttemptUsage) -> Mapping[str, Any]:

@@ -155,7 +155,7 @@ async def test_reasoning_is_kept_where_it_belongs(field, stream, provider, recip
     assert conversation.turns == [Turn("user", "Hello."), Turn("assistant", "Good day.", reasoning="Be polite.")]
     assert conversation.metadata == {
         "writer": recipe.model,
-        "generation": {"model": recipe.model, "attempt": 1},
+        "generation": {"model": recipe.model, "recipe_revision": 1, "attempt": 1},
         "reasoning": _THOUGHT,
         **({"reasoning_signature": "c2ln"} if is_anthropic else {}),
     }
@@ -175,6 +175,7 @@ async def test_the_model_and_its_settings_are_stored(provider, recipe, path):
 
     assert conversation.metadata["generation"] == {
         "model": recipe.model,
+        "recipe_revision": 1,
         "max_tokens": 900,
         "temperature": 0.5,
         "reasoning_effort": "low",

@@ -32,7 +32,11 @@ async def test_what_is_left_follows_the_revision(provider, recipe, other, path):
 
         result = await backstay.batches.revise_recipe("job", other, retry_failed=True)
         resumed = await backstay.batches.resume("job")
+        origins = [stored.metadata["generation"] async for stored in backstay.conversations.export()]
 
+    assert [(origin["recipe_revision"], origin["model"].split(":")[-1]) for origin in origins] == (
+        [(1, "writer")] * 2 + [(2, "other")] * 4
+    )
     assert (result.plan.items, result.plan.failed, result.plan.calls) == (3, 1, 4)
     assert resumed.counts == ItemCounts(completed=6)
     assert _models(provider) == ["writer"] * 3 + ["other"] * 4

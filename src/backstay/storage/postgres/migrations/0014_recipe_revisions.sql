@@ -40,6 +40,7 @@ BEGIN
         DELETE FROM {schema}.failures WHERE job_key = OLD.key;
         DELETE FROM {schema}.attempts WHERE job_key = OLD.key;
         DELETE FROM {schema}.item_inputs WHERE job_key = OLD.key;
+        DELETE FROM {schema}.input_blocks WHERE job_key = OLD.key;
         DELETE FROM {schema}.items WHERE job_key = OLD.key;
         DELETE FROM {schema}.recipe_revisions WHERE job_key = OLD.key;
         RETURN OLD;
