@@ -23,10 +23,11 @@ def foreign_owner(path: Path, environ: Mapping[str, str]) -> int | None:
     if str(path.parent) in environ.get(SAFE_FOLDERS_VARIABLE, "").split(os.pathsep):
         return None
     owners = (path.lstat().st_uid, path.stat().st_uid)
-    return next((owner for owner in owners if owner not in _trusted(environ)), None)
+    return next((owner for owner in owners if owner not in trusted_users(environ)), None)
 
 
-def _trusted(environ: Mapping[str, str]) -> frozenset[int]:
+def trusted_users(environ: Mapping[str, str]) -> frozenset[int]:
+    """Return the ids of the users whose files are trusted in any folder."""
     user = os.geteuid()
     # Root, too, trusts only its own files and, under sudo, those of the user who called sudo.
     sudo = environ.get("SUDO_UID", "") if user == _ROOT else ""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backstay.errors import OutputUnwritable
+from backstay.settings import FOLDER
 
 _BUFFER_BYTES = 128 * 1024
 _MAX_LINKS = 40
@@ -253,6 +254,16 @@ def _remove_unless_locked(path: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         finally:
             os.close(descriptor)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create a folder that only this process's user can read, unless it exists. Raises OSError."""
+    if folder.exists():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.name == FOLDER:
+        # Keeps conversations from being committed to a repository by accident.
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def is_open_to_all(folder: Path) -> bool:

@@ -93,6 +93,8 @@ class Remedy(StrEnum):
     UNDO_ADOPTION = "undo_adoption"
     # -- the server
     CHOOSE_ADDRESS = "choose_address"
+    RENEW_TOKEN = "renew_token"  # noqa: S105 - not a secret
+    """Replace the file of the local token."""
 
 
 IN_PYTHON: Mapping[Remedy, str] = {

@@ -539,3 +539,24 @@ def test_a_file_of_another_size_is_damaged(within, backstay):
     assert [f"{backup} is damaged: " in ended.out for backup in made] == [True, True, False]
     assert "1 verified, their files are present" in _messages(ended, "backups")
     assert recorded == []
+
+
+def test_the_token_of_the_server_is_checked(within, database):
+    """Doctor says where the server's token is kept, warns if others can read it, and never shows it."""
+    file = database.with_suffix(".token")
+    absent = within("doctor", "--json")
+    file.touch(0o600)
+    file.write_text("x" * 43 + "\n")
+    private = within("doctor", "--json")
+    file.chmod(0o644)
+    shared = within("doctor", "--json")
+    file.unlink()
+    file.mkdir()
+    folder = within("doctor", "--json")
+
+    assert "token" not in _levels(absent)
+    assert [_levels(ended)["token"] for ended in (private, shared, folder)] == ["ok", "warning", "problem"]
+    assert "other users can read it" in _messages(shared, "token")
+    assert "`backstay serve` replaces it" in _remedy(shared, "token")
+    assert "remove it" in _messages(folder, "token")
+    assert "x" * 43 not in f"{private.json}{shared.json}"

@@ -6,6 +6,7 @@ import pytest
 
 from backstay.errors import SettingsError
 from backstay.server import ServerSettings
+from backstay.server.auth.local_token import LocalToken
 from backstay.server.request_limits import AllowedHosts
 from support.servers.api import ENOUGH, LOCAL, ORIGIN, bearer, libraries, serving
 
@@ -141,6 +142,16 @@ async def test_the_token_is_never_logged(local, caplog):
     records = [record for record in caplog.records if record.name.startswith("backstay")]
     assert len(records) >= 3
     assert all(LOCAL not in f"{record.__dict__}" for record in records)
+
+
+def test_cookies_of_other_databases_are_kept_up_to_a_number():
+    """Signing in keeps the latest cookies of other databases at this port, and deletes older ones."""
+    names = [LocalToken(owner="o", port=1, token=f"{LOCAL}{number}").cookie_name for number in range(7)]
+    local = LocalToken(owner="o", port=1, token=f"{LOCAL}6")
+    elsewhere = LocalToken(owner="o", port=2, token=LOCAL).cookie_name
+
+    assert local.former_cookies([elsewhere, *names]) == names[:2]
+    assert local.former_cookies([elsewhere, *names[2:]]) == []
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])

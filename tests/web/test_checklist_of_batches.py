@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from support.browser.pages import SETTINGS, begin_boats, calls, checkpoints, come_in, page_of, prepared, start_batch
+from support.browser.pages import SETTINGS, begin_boats, calls, checkpoints, page_of, prepared, start_batch
 from support.faults.sabotage import switch_off
 from support.servers.api import served
 from support.stores.sql import ask
@@ -242,10 +242,25 @@ async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path)
             server.stop(signal.SIGKILL)
             (tmp_path / "released").touch()
             await page.get_by_text("The connection was lost. Trying again…").wait_for()
-            with served(tmp_path, SETTINGS + "automatic_resume = true\n", port=server.port) as again:
-                other = await page.context.new_page()
-                await come_in(other, again)  # a new server has a new token, and the browser shares its cookies
+            with served(tmp_path, SETTINGS + "automatic_resume = true\n", port=server.port):
                 await page.get_by_text("Completed: 100% of 24 items.").wait_for(timeout=30_000)
+
+
+async def test_a_reload_after_a_crash_shows_the_dialog(browser, tmp_path):
+    """After the server was killed and started again, the open page reloads, signed in, and offers to resume."""
+    prepared(tmp_path, held=12)
+    with served(tmp_path, SETTINGS) as server:
+        async with page_of(browser, server) as (page, _):
+            await start_batch(page, tmp_path / "topics.csv", name="boats", writer="processor:slow:slow")
+            server.wait_for(lambda: _job(server)["completed"] >= 2)
+            await page.goto("/batches")
+            server.stop(signal.SIGKILL)
+            (tmp_path / "released").touch()
+            with served(tmp_path, SETTINGS, port=server.port):
+                await page.reload()
+                await page.get_by_role("dialog", name="A batch is not finished").wait_for()
+                await page.get_by_role("button", name="Resume", exact=True).click()
+                await page.get_by_text("Completed: 100% of 24 items.").wait_for()
 
 
 async def test_what_a_command_started_is_resumed_once_its_function_was_named(browser, tmp_path):

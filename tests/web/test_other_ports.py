@@ -74,7 +74,7 @@ async def test_a_page_at_another_port_changes_nothing(browser, tmp_path, name, i
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_two_servers_of_one_host_let_the_same_browser_in(browser, tmp_path):
-    """Two servers of a host do not sign each other out, and a reused port drops the former cookie."""
+    """Two servers of a host do not sign each other out, nor does one that is started again."""
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
@@ -88,14 +88,14 @@ async def test_two_servers_of_one_host_let_the_same_browser_in(browser, tmp_path
                 statuses = [(await page.goto(f"{server.url}/backups")).status for server in (first, second)]
             before = {cookie["name"] for cookie in await context.cookies()}
             with served(folders[1], port=second.port) as again:
-                await come_in(page, again)
                 statuses += [(await page.goto(f"{server.url}/backups")).status for server in (first, again)]
+                await come_in(page, again)
                 after = {cookie["name"] for cookie in await context.cookies()}
     finally:
         await context.close()
 
     assert statuses == [200] * 4
-    assert (len(before), len(after), len(before & after)) == (2, 2, 1)
+    assert (len(before), after) == (2, before)
 
 
 @pytest.mark.parametrize(("is_checked", "status"), [(True, 403), (False, 303)])

@@ -113,6 +113,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.ADOPT_AGAIN: "run `backstay adopt` again, with the present names",
     Remedy.CORRECT_AND_ADOPT: "correct that, then run `backstay adopt` again",
     Remedy.UNDO_ADOPTION: "run `backstay adopt --undo`, then adopt what is there now",
+    Remedy.RENEW_TOKEN: "`backstay serve --new-token` replaces it",
     Remedy.CHOOSE_ADDRESS: "choose another with --host and --port",
 }
 

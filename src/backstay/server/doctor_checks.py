@@ -8,6 +8,7 @@ from backstay.errors import ApiKeyNotAllowed, RecipeError, SettingsError
 from backstay.generate.key_permission import allowed_endpoint
 from backstay.generate.key_source import KeySources
 from backstay.generate.recipe import Recipe
+from backstay.server.auth.token_file import TokenFile
 from backstay.server.settings import VARIABLES, load
 from backstay.settings import SERVER, Settings, read_table
 from backstay.settings import load as load_settings
@@ -37,6 +38,26 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
         CheckLevel.OK,
         f"would listen at {settings.host}:{settings.port}, with {_SIGN_IN_METHODS[settings.effective_auth]}",
     )
+
+
+def examine_token(environ: Mapping[str, str], *, database_url: str | None, here: Path | None = None) -> Iterator[Check]:
+    """Check the file of the local token, if there is one and `backstay serve` would use it."""
+    try:
+        file = TokenFile(load_settings(database_url=database_url, here=here, environ=environ), environ)
+        if load(here=here, environ=environ).effective_auth == "jwt":
+            return
+    except SettingsError:
+        return  # reported elsewhere, or `backstay serve` reports that there is no state folder
+    try:
+        reason = file.reason_to_replace()
+    except SettingsError as error:
+        yield Check.from_error("token", error)
+        return
+    if reason is not None:
+        message = f"{file.path} keeps the server's token, but {reason}"
+        yield Check("token", CheckLevel.WARNING, message, "the next `backstay serve` replaces it")
+    elif file.path.exists():
+        yield Check("token", CheckLevel.OK, f"{file.path} keeps the server's token, for this user only")
 
 
 _SIGN_IN_METHODS = {"token": "a local token", "jwt": "JSON Web Tokens"}

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from backstay.errors import SettingsError
 from backstay.remedy import Remedy
 from backstay.schemas import ServeOut
 from backstay.server.app import create_app, running
+from backstay.server.auth.token_file import TokenFile
 from backstay.server.request_head_limits import TimedConnection, WaitingConnections
 from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
@@ -32,19 +32,27 @@ _MAX_HEAD_BYTES = 65_536  # request line and headers
 _LIBRARIES = ("uvicorn", "apscheduler")
 
 
-def serve(settings: Settings, server_settings: ServerSettings, *, on_listening: Callable[[ServeOut], None]) -> None:
+def serve(
+    settings: Settings,
+    server_settings: ServerSettings,
+    *,
+    on_listening: Callable[[ServeOut], None],
+    new_token: bool = False,
+) -> None:
     """Serve until a signal arrives. `on_listening` is called with the address once requests are accepted.
 
-    The first signal stops the server gracefully; a second one exits at once.
+    The first signal stops the server gracefully; a second one exits at once. `new_token` replaces the local token.
 
     Raises:
-        SettingsError: the address, a recipe or a processor in the settings cannot be used.
+        SettingsError: the address, a recipe or a processor in the settings cannot be used, nor the file of the token.
+        OutputUnwritable: the token cannot be kept.
         StorageError: the database cannot be used.
     """
     with _open_listener(server_settings) as listener:
         port = listener.getsockname()[1]
-        # A new token at each start, so that only the printed address signs in.
-        token = secrets.token_urlsafe(32) if server_settings.effective_auth == "token" else None
+        token = None
+        if server_settings.effective_auth == "token":
+            token = TokenFile(settings, os.environ).load(renew=new_token)
         app = create_app(settings, server_settings.model_copy(update={"port": port}), token=token, is_standalone=True)
         asyncio.run(_serve(app, listener, port, on_listening))
 

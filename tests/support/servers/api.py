@@ -204,7 +204,13 @@ class Server:
 
 @contextmanager
 def served(
-    folder: Path, toml: str = "", *, port: int = 0, jwt_mode: bool = False, without: str = "", **environment: str
+    folder: Path,
+    toml: str = "",
+    *options: str,
+    port: int = 0,
+    jwt_mode: bool = False,
+    without: str = "",
+    **environment: str,
 ) -> Iterator[Server]:
     """Start `backstay serve` in a folder; it does not outlive the context.
 
@@ -223,6 +229,7 @@ def served(
                 "serve",
                 "--port",
                 str(port),
+                *options,
             ],
             cwd=folder,
             env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **more, **environment},

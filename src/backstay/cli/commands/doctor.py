@@ -49,13 +49,14 @@ def doctor(
     invocation = session.invocation
     checks = list(examine(database_url=invocation.database, owner=invocation.owner, environ=os.environ, deep=deep))
     try:
-        from backstay.server.doctor_checks import examine_server
+        from backstay.server.doctor_checks import examine_server, examine_token
     except ModuleNotFoundError as error:
         if is_own_module(error):
             raise
         checks.append(Check("serve", CheckLevel.OK, f"not available: {error.name} is not installed"))
     else:
         checks += examine_server(os.environ)
+        checks += examine_token(os.environ, database_url=invocation.database)
     checks = [replace(check, remedy=_phrase_remedy(invocation, check)) for check in checks]
     is_ok = all(check.level is not CheckLevel.PROBLEM for check in checks)
     lines = [line for check in checks for line in _format_lines(check)]

@@ -30,10 +30,16 @@ def serve(
     port: Annotated[
         int | None, typer.Option(metavar="PORT", min=0, max=MAX_PORT, help="Port; 0 for any free one [default: 8717].")
     ] = None,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Replace the token in the address; browsers must then sign in again.")
+    ] = False,
 ) -> None:
     """Serve the HTTP API and the pages until Ctrl-C or SIGTERM.
 
-    Prints an address that signs a browser in on this machine. For the users of your own app, set
+    Prints an address that signs a browser in on this machine. It stays the same after a restart, because the token
+    in it is kept next to the database, or in your state folder for a database on a server.
+
+    For the users of your own app, set
     SUPABASE_URL, or BACKSTAY_JWT_SECRET and BACKSTAY_JWT_ISSUER: the API then takes their tokens, and there are no
     pages. When the server stops, running jobs stop gracefully and can be resumed.
 
@@ -41,6 +47,7 @@ def serve(
     Examples:
       backstay serve
       backstay serve --port 9000
+      backstay serve --new-token
       SUPABASE_URL=https://project.supabase.co backstay serve --host 0.0.0.0
     """
     try:
@@ -53,6 +60,12 @@ def serve(
         raise SettingsError(message, setting="server", missing=error.name) from error
     out, settings = session.out, session.invocation.settings()
     server_settings = load(host=host, port=port)
+    if new_token and server_settings.effective_auth == "jwt":
+        raise SettingsError(
+            "--new-token replaces the local token, but the settings require JSON Web Tokens; omit it, or set "
+            "BACKSTAY_AUTH=token",
+            setting="auth",
+        )
     warn_of_supabase(settings, os.environ, out)
 
     def announce(address: schemas.ServeOut) -> None:
@@ -65,4 +78,4 @@ def serve(
             out.note(_SCRIPTED_ONLY)
         out.note("Press Ctrl-C to stop.")
 
-    server.serve(settings, server_settings, on_listening=announce)
+    server.serve(settings, server_settings, on_listening=announce, new_token=new_token)

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from backstay.server.auth.authentication import RequestIdentity
 
 MIN_TOKEN_CHARACTERS = 16
+_MAX_OTHER_COOKIES = 4
 
 
 class LocalToken:
@@ -25,8 +26,10 @@ class LocalToken:
         """The value of the cookie, from which the token cannot be derived."""
 
     def former_cookies(self, names: Iterable[str]) -> list[str]:
-        """Return the names of cookies that earlier servers at this port have set."""
-        return [name for name in names if name.startswith(self._prefix) and name != self.cookie_name]
+        """Return the names of all but the latest cookies that servers of other databases at this port have set."""
+        # A browser sends the oldest first.
+        others = [name for name in names if name.startswith(self._prefix) and name != self.cookie_name]
+        return others[:-_MAX_OTHER_COOKIES]
 
     def is_token(self, candidate: str) -> bool:
         return hmac.compare_digest(candidate.encode(errors="replace"), self.token.encode())

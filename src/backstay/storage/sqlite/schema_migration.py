@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from backstay.errors import NotADatabase, StorageError, StoreFull, StoreNotFound
-from backstay.files import sync, sync_folder
+from backstay.files import make_private_folder, sync, sync_folder
 from backstay.migration_result import MigrationResult
 from backstay.remedy import Remedy
 from backstay.storage.sql.migrations import (
@@ -91,7 +91,7 @@ def _ensure_file(path: Path, *, create: bool) -> None:
                 f"There is no database at {path}", remedy=Remedy.CREATE_DATABASE, path=str(path)
             ) from None
         with translate_errors(path):
-            _make_folder(path.parent)
+            make_private_folder(path.parent)
             # Readable by its owner only, in any folder. SQLite gives the log and other files the same permissions.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return
@@ -118,15 +118,6 @@ def _read_version(path: Path) -> int:
             return in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
         finally:
             connection.close()
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.exists():
-        return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.name == ".backstay":
-        # Keeps conversations from being committed to a repository by accident.
-        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def _apply(connection: apsw.Connection, path: Path, known: list[Migration]) -> bool:
