@@ -19,6 +19,7 @@ from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
 from backstay.coordination.idempotency import IdempotentRequests
 from backstay.coordination.scheduled_tasks import ScheduledTasks
+from backstay.coordination.sessions import Sessions
 from backstay.coordination.tickets import Tickets
 from backstay.errors import JobNotFound, SettingsError
 from backstay.files import belongs_to_this_user
@@ -178,6 +179,10 @@ class _Components:
             waiting_imports=WaitingImports(store=self._store.waiting_imports, owner=owner),
         )
 
+    def sessions(self, realm: str) -> Sessions:
+        """Return the sessions of browsers that one issuer of tokens has opened."""
+        return Sessions(store=self._store.expiring_values, realm=realm)
+
     def _legacy_import(self) -> LegacyImport:
         """Return the import of the original library's tables. Raises SettingsError for a database in a file."""
         if self._store.legacy is None:
@@ -217,7 +222,7 @@ class Backstay(_Components):
         return Cursors(database_id=self._database_id, owner=owner)
 
     async def forget_expired(self) -> None:
-        """Delete expired values: stored replies of idempotent requests, tickets and claims."""
+        """Delete expired values: stored replies of idempotent requests, tickets, sessions and claims."""
         await self._store.expiring_values.drop_expired()
 
     async def check(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from backstay.batch.job import JobAction
 from backstay.coordination.expiring_value import ExpiringValue
+from backstay.coordination.sessions import Session, Sessions
 from backstay.coordination.tickets import Tickets
 from support.stores.jobs import OWNER, create
 
@@ -138,3 +139,36 @@ async def test_a_changed_value_is_neither_renewed_nor_dropped(store):
     store.clock.move(61)
 
     assert await _claim(store) == "next"
+
+
+async def test_a_session_signs_in_until_its_end(store):
+    """A session is found by its secret until it ends, which a renewal changes; the database holds no secret."""
+    sessions = Sessions(store=store.notes, realm="an issuer")
+    secret = await sessions.open(OWNER, _MINUTE)
+    ends_at = store.clock.now() + _MINUTE
+    store.clock.move(30)
+
+    assert await sessions.find(secret) == Session(OWNER, ends_at)
+    assert await sessions.find(secret + "x") is None
+    assert await sessions.find("\ud800") is None
+    assert await Sessions(store=store.notes, realm="another").find(secret) is None
+    await sessions.renew(OWNER, secret, _MINUTE)
+    store.clock.move(59)
+    assert (await sessions.find(secret)).ends_at == store.clock.now() + timedelta(seconds=1)
+    store.clock.move(1)
+    assert await sessions.find(secret) is None
+    assert await store.notes.find("session", secret) is None
+
+
+async def test_sessions_end_one_by_one_or_all_of_an_owner(store):
+    """One session ends without the others, and all of an owner without those of others; an ended one stays ended."""
+    sessions = Sessions(store=store.notes, realm="an issuer")
+    first, second, third = [await sessions.open(OWNER, _MINUTE) for _ in range(3)]
+    others = await sessions.open("you", _MINUTE)
+
+    await sessions.end(first)
+    await sessions.end(first)
+    await sessions.renew(OWNER, first, _MINUTE)
+    assert [await sessions.find(secret) is None for secret in (first, second, third)] == [True, False, False]
+    await sessions.end_all(OWNER)
+    assert [await sessions.find(secret) is None for secret in (second, third, others)] == [True, True, False]

@@ -1,6 +1,7 @@
 """The storage that servers need to coordinate."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from backstay.coordination.expiring_value import ExpiringValue
@@ -28,12 +29,23 @@ class ExpiringValueStore(Protocol):
         """
         ...
 
+    async def find(self, kind: str, name: str) -> tuple[str, datetime] | None:
+        """Return the owner and the expiry of an unexpired value of any owner; None if there is none.
+
+        For names that are secrets.
+        """
+        ...
+
     async def renew(self, value: ExpiringValue) -> None:
         """Set the expiry to the lifetime from now, if the stored value is still this one."""
         ...
 
     async def drop(self, value: ExpiringValue) -> None:
         """Remove the value, if the stored one is still this one. Idempotent."""
+        ...
+
+    async def drop_all(self, kind: str, owner: str) -> None:
+        """Remove all values of one kind of an owner. Idempotent."""
         ...
 
     async def drop_expired(self) -> None:

@@ -1,12 +1,13 @@
 """Stores values that expire. Implements `coordination.store.ExpiringValueStore`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.other_owners import OtherOwners, OwnedKind
 from backstay.storage.sql.database import Session, SqlStore, Values
 from backstay.storage.sql.database_report import count_other_owners
-from backstay.storage.sql.times import MICROSECOND, now_micros
+from backstay.storage.sql.times import MICROSECOND, from_micros, now_micros
 
 _DROP_BATCH_VALUES = 1_000
 
@@ -34,6 +35,11 @@ class SqlExpiringValues(SqlStore):
         owner: str | None = await self._database.write(lambda s: s.value("pop_value", values))
         return owner
 
+    async def find(self, kind: str, name: str) -> tuple[str, datetime] | None:
+        values = {"kind": kind, "name": name, "now": now_micros(self._clock)}
+        rows = await self._database.read(lambda s: list(s.rows("find_value", values)))
+        return next(((owner, from_micros(expires_at)) for owner, expires_at in rows), None)
+
     async def renew(self, value: ExpiringValue) -> None:
         values = to_values(value, now_micros(self._clock))
         await self._database.write(lambda s: s.execute("renew_value", values))
@@ -41,6 +47,10 @@ class SqlExpiringValues(SqlStore):
     async def drop(self, value: ExpiringValue) -> None:
         values = to_values(value, now_micros(self._clock))
         await self._database.write(lambda s: s.execute("drop_value", values))
+
+    async def drop_all(self, kind: str, owner: str) -> None:
+        values = {"kind": kind, "owner": owner}
+        await self._database.write(lambda s: s.execute("drop_values_of_owner", values))
 
     async def drop_expired(self) -> None:
         values = {"now": now_micros(self._clock), "limit": _DROP_BATCH_VALUES}
