@@ -134,10 +134,10 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
         assert worker.wait(timeout=PATIENCE_SECONDS) == 5
 
 
-def test_a_server_without_pages_says_why(tmp_path):
-    """A server with JSON Web Tokens says that it has no pages, and how to get them on this machine."""
+def test_a_server_for_an_app_says_how_its_users_sign_in(tmp_path):
+    """A server with JSON Web Tokens says that the app signs its users in, and how to sign in on this machine."""
     with served(tmp_path, jwt_mode=True) as server:
-        notes = lambda: [line["text"] for line in server.logged("user_notified") if "no pages" in line["text"]]  # noqa: E731
+        notes = lambda: [line["text"] for line in server.logged("user_notified") if "signIn" in line["text"]]  # noqa: E731
         server.wait_for(notes)
         (note,) = notes()
     variable, value = note.split()[-3].split("=")

@@ -82,6 +82,16 @@ async def test_a_cookie_changes_nothing_from_elsewhere(local, origin):
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_refused")
 
 
+async def test_the_local_cookie_works_on_no_other_origin(settings):
+    """A page that may call the API with the token gets nothing with the cookie alone."""
+    async with serving(settings, local=True, cors_origins=("http://localhost:3000",)) as local:
+        client, _ = await _signed_in(local)
+        with_cookie = await client.get("/api/batches", headers={"Origin": "http://localhost:3000"})
+        with_token = await client.get("/api/batches", headers={"Origin": "http://localhost:3000", **bearer(LOCAL)})
+
+    assert (with_cookie.status_code, with_token.status_code) == (403, 200)
+
+
 async def test_a_cookie_changes_things_from_our_own_page(local):
     """Control: the same request from the server's own page succeeds."""
     client, _ = await _signed_in(local)

@@ -1,17 +1,15 @@
 """The elements on a page of another site, with a token of that site, as the reference shows it."""
 
-import json
 import re
 import sqlite3
-import threading
 from contextlib import asynccontextmanager, closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from support.browser.pages import SETTINGS, prepared
 from support.servers.api import served
+from support.servers.site import other_site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,39 +17,17 @@ _REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "elements.md"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site():
     """Another site, which serves the pages in `content`."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(self.server.content.encode())
-
-        def do_POST(self):
-            ids = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(self.server.delete(ids) if self.path == "/conversations/delete" else 404)
-            self.end_headers()
-
-        def log_message(self, *_):
-            """Discard the log."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as running:
-        running.content = ""
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with other_site() as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
 def server(site, tmp_path_factory):
     """A server that allows cross-origin calls from the other site."""
     folder = prepared(tmp_path_factory.mktemp("elements"))
-    origin = f"http://127.0.0.1:{site.server_port}"
-    with served(folder, f'{SETTINGS}cors_origins = ["{origin}"]\n') as running:
+    with served(folder, f'{SETTINGS}cors_origins = ["{site.origin()}"]\n') as running:
         items = [{"id": f"i{number}", "topic": f"Topic {number}"} for number in range(5)]
         for name, start in (("topics", True), ("waiting", False)):
             body = {"jobId": name, "items": items, "processor": "scripted", "start": start}

@@ -61,7 +61,7 @@ async def test_a_browser_without_a_cookie_learns_how_to_sign_in(local, path):
     answer = await local.anonymous.get(path, headers=NAVIGATION)
 
     assert (answer.status_code, _is_page(answer)) == (401, True)
-    assert "Please sign in first" in answer.text
+    assert "You are signed out" in answer.text
     assert "<nav" not in answer.text
 
 
@@ -78,14 +78,13 @@ async def test_a_program_gets_errors_as_json(local, accept):
     assert {answer.headers["content-type"] for answer in answers} == {"application/json"}
 
 
-async def test_a_server_without_pages_has_error_pages(tmp_path):
-    """A server without pages still returns error pages, without links and without a request for a token."""
+async def test_a_server_for_an_app_sends_strangers_to_the_app(tmp_path):
+    """With JSON Web Tokens, the error page of a stranger names the app, without navigation and local token."""
     with library(KINDS[0], tmp_path) as settings:
         async with serving(settings) as running:
-            running.ann.headers.update(HTML)
-            missing = await running.ann.get("/batches")
             stranger = await running.anonymous.get("/nosuch", headers=HTML)
 
-    assert (missing.status_code, _is_page(missing), stranger.status_code, _is_page(stranger)) == (404, True, 401, True)
-    assert "/batches" not in missing.text + stranger.text
+    assert (stranger.status_code, _is_page(stranger)) == (401, True)
+    assert "go to the app" in stranger.text
+    assert "/batches" not in stranger.text
     assert "backstay serve" not in stranger.text

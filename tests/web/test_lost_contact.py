@@ -179,7 +179,7 @@ async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, t
                 assert not _CLAIMS.search(await _does_not_know(page))
                 with closing(sqlite3.connect(folder / ".backstay" / "backstay.db")) as database:
                     database.execute("DROP TRIGGER slowly")
-                with served(folder, SETTINGS, port=port) as again:
+                with served(folder, SETTINGS, "--new-token", port=port) as again:
                     await page.get_by_text("You are signed out.").wait_for()
                     other = await page.context.new_page()
                     await come_in(other, again)

@@ -65,7 +65,7 @@ from backstay.schemas.revisions import (
     RevisionOut,
     RevisionPlanOut,
 )
-from backstay.schemas.server import ServeOut
+from backstay.schemas.server import ServeOut, SessionOut
 
 __all__ = [
     "AdoptedTableOut",
@@ -131,6 +131,7 @@ __all__ = [
     "RunOut",
     "SampleOut",
     "ServeOut",
+    "SessionOut",
     "SkipOut",
     "ToolCallOut",
     "TurnOut",

@@ -1,6 +1,6 @@
-"""The address of a server."""
+"""The address of a server, and the sessions of its users."""
 
-from backstay.schemas.base import ApiObject
+from backstay.schemas.base import ApiObject, Moment
 
 
 class ServeOut(ApiObject):
@@ -8,3 +8,13 @@ class ServeOut(ApiObject):
 
     url: str
     token: str | None
+
+
+class SessionOut(ApiObject):
+    """How a request is signed in."""
+
+    owner: str
+    ends_at: Moment | None
+    """When it ends, unless it is renewed; null with the local token."""
+    has_cookie: bool
+    """Whether the browser has a session cookie, with which the pages open."""

@@ -25,6 +25,7 @@ from backstay.server.api import (
     health_and_metrics,
     recipes,
     revisions,
+    sessions,
 )
 from backstay.server.auth.authentication import AuthenticationMiddleware
 from backstay.server.auth.json_web_tokens import JsonWebTokens
@@ -114,6 +115,7 @@ def create_app(
     # `batch_detail` comes after the other routes of batches, because its routes match any job id.
     for module in (
         health_and_metrics,
+        sessions,
         recipes,
         batches,
         batch_uploads,
@@ -194,7 +196,7 @@ def _create_state(
     state = AppState(
         settings=settings,
         backstay=backstay,
-        authenticator=local or _tokens(settings),
+        authenticator=local or _tokens(settings, backstay),
         local=local,
         allowed=allowed,
         permission=permission,
@@ -219,11 +221,21 @@ def _concurrency_limit(settings: ServerSettings, counted: str, setting: str) -> 
     return ConcurrencyLimit(counted, setting, getattr(settings, setting), share=settings.limit_share)
 
 
-def _tokens(settings: ServerSettings) -> JsonWebTokens:
-    keys = JwksKeys(settings.effective_jwks_url) if settings.effective_jwks_url is not None else None
+def _tokens(settings: ServerSettings, backstay: Backstay) -> JsonWebTokens:
     return JsonWebTokens(
-        issuer=str(settings.effective_issuer), audience=settings.audience, keys=keys, secret=settings.jwt_secret
+        issuer=str(settings.effective_issuer),
+        audience=settings.audience,
+        keys=JwksKeys(settings.effective_jwks_url) if settings.effective_jwks_url is not None else None,
+        secret=settings.jwt_secret,
+        sessions=backstay.sessions(_realm(settings)),
+        same_site=settings.cookie_same_site,
+        trusted_origins=settings.cors_origins,
     )
+
+
+def _realm(settings: ServerSettings) -> str:
+    """Return what a session depends on: with another issuer, audience or secret, it ends."""
+    return "\0".join((str(settings.effective_issuer), settings.audience, settings.jwt_secret or ""))
 
 
 def _add_middleware(app: FastAPI, state: AppState) -> None:
@@ -243,6 +255,7 @@ def _add_middleware(app: FastAPI, state: AppState) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
+            allow_credentials=True,
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Range"],
             expose_headers=(

@@ -135,9 +135,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
 
 
-async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Respond with a problem outside the routes, where exception handlers do not apply."""
-    response = await _http_error(Request(scope), problem)
+async def refuse(problem: Problem | BackstayError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond with an error outside the routes, where exception handlers do not apply."""
+    respond = _http_error if isinstance(problem, Problem) else _backstay_error
+    response = await respond(Request(scope), problem)
     await response(scope, receive, send)
 
 

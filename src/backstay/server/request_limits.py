@@ -9,9 +9,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.server.problems import Problem, refuse
-from backstay.server.request_paths import OPERATIONS, path_of
+from backstay.server.request_paths import OPERATIONS, SIGN_IN, path_of
 
 UPLOADS = frozenset(("/api/batches/upload", "/api/conversations/import", "/batches/upload", "/conversations/import"))
+_MAX_SIGN_IN_BYTES = 32_768
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -29,7 +30,7 @@ class AllowedHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._names and path_of(scope) not in OPERATIONS:
             hosts = Headers(scope=scope).getlist("host")
-            if len(hosts) != 1 or _host_name(hosts[0]) not in self._names:
+            if len(hosts) != 1 or host_name(hosts[0]) not in self._names:
                 message = "This host name is not allowed; `allowed_hosts` in the server's settings can add it"
                 await refuse(Problem(421, "wrong_host", message), scope, receive, send)
                 return
@@ -67,7 +68,9 @@ class BodyLimit:
         is_upload = scope["method"] == "POST" and path_of(scope) in UPLOADS
         owner: str | None = scope.get("state", {}).get("owner")
         try:
-            max_bytes = self._max_upload_bytes if is_upload else self._max_bytes
+            # The form is read before its token is verified.
+            is_sign_in = path_of(scope) == SIGN_IN
+            max_bytes = self._max_upload_bytes if is_upload else _MAX_SIGN_IN_BYTES if is_sign_in else self._max_bytes
             _check_head(Headers(scope=scope), max_bytes)
             if is_upload:
                 self._uploads.acquire(owner)
@@ -209,7 +212,7 @@ def _close_connection(problem: Problem) -> Problem:
     return problem
 
 
-def _host_name(host: str) -> str:
+def host_name(host: str) -> str:
     """Return the name in a Host header, without the port."""
     if host.startswith("["):
         return host.partition("]")[0].lower() + "]"

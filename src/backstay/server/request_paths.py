@@ -4,6 +4,8 @@ from starlette.types import Scope
 
 OPERATIONS = frozenset(("/healthz", "/readyz", "/metrics"))
 """Paths for orchestrators and Prometheus, which answer under any host name."""
+SIGN_IN = "/sign-in"
+"""The path of the form by which a page of another site signs its user in."""
 
 
 def path_of(scope: Scope) -> str:

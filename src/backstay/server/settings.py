@@ -26,6 +26,8 @@ from backstay.settings import FILE, SERVER, read_table
 from backstay.suggestions import did_you_mean
 from backstay.validation_reasons import reason_of
 
+SameSite = Literal["strict", "lax"]
+"""Which links of other sites may send a cookie: none, or those that the user follows."""
 _ENVIRONMENT = {
     "host": ("BACKSTAY_HOST",),
     "port": ("BACKSTAY_PORT",),
@@ -38,6 +40,8 @@ _ENVIRONMENT = {
     "metrics_token": ("BACKSTAY_METRICS_TOKEN",),
     "allowed_hosts": ("BACKSTAY_ALLOWED_HOSTS",),
     "cors_origins": ("BACKSTAY_CORS_ORIGINS",),
+    "cookie_same_site": ("BACKSTAY_COOKIE_SAME_SITE",),
+    "sign_in_url": ("BACKSTAY_SIGN_IN_URL",),
 }
 VARIABLES = tuple(chain.from_iterable(_ENVIRONMENT.values()))
 _LIST_SETTINGS = ("allowed_hosts", "cors_origins")
@@ -68,7 +72,11 @@ class ServerSettings(BaseModel):
     allowed_hosts: tuple[str, ...] = ()
     """Host names that requests may use; with a local token, loopback names are always allowed."""
     cors_origins: tuple[str, ...] = ()
-    """Origins of other sites whose pages may call the API with a token."""
+    """Origins of other sites whose pages may call the API, and sign users in to the pages."""
+    cookie_same_site: SameSite = "strict"
+    """With JSON Web Tokens, whether links of other sites open the pages signed in (`lax`) or not (`strict`)."""
+    sign_in_url: str | None = None
+    """Address of the app's own page for signing in, to which the pages link when a user is signed out."""
     processors: tuple[str, ...] = ("scripted",)
     """Processors that requests may name: `scripted` or `module:function`."""
     recipes: dict[str, str] = Field(default_factory=dict)
@@ -134,7 +142,7 @@ class ServerSettings(BaseModel):
             raise ValueError(f"it must have {_MIN_SECRET_BYTES} bytes or more")
         return secret
 
-    @field_validator("supabase_url", "jwks_url", "issuer")
+    @field_validator("supabase_url", "jwks_url", "issuer", "sign_in_url")
     @classmethod
     def _check_address(cls, address: str | None) -> str | None:
         if address is not None and not re.match("https?://[^/]", address):

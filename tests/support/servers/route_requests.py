@@ -15,6 +15,8 @@ from support.servers.api import LOCAL
 
 OPEN = {"GET /healthz", "GET /readyz", "GET /metrics"}
 """Addresses that need no token of a user."""
+SIGNING = {"POST /sign-in", "POST /sign-out"}
+"""Forms that begin and end the session of a browser."""
 PAGES = frozenset(
     (
         "GET /backups",
@@ -67,6 +69,9 @@ _SCRIPTED = {"jobId": "{new}", "items": [{"topic": "x"}], "processor": "scripted
 
 CASES: dict[str, Case] = {
     "GET /api/recipes": Case(names="nothing"),
+    "GET /api/session": Case(names="nothing"),
+    "POST /api/session": Case(names="nothing"),
+    "DELETE /api/session": Case(own=(204,), names="nothing"),
     "GET /api/batches": Case(names="nothing"),
     "POST /api/batches": Case(_SCRIPTED, own=(201,), names="nothing"),
     "POST /api/batches/upload": Case(

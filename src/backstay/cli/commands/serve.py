@@ -13,9 +13,9 @@ from backstay.errors import SettingsError
 from backstay.limits import MAX_PORT
 from backstay.optional_packages import is_own_module, packages_missing
 
-_NO_PAGES = (
-    "The settings require a JSON Web Token for requests, so there are no pages for a browser. For pages on this "
-    "machine: BACKSTAY_AUTH=token backstay serve"
+_SIGN_IN_AT_APP = (
+    "The settings require JSON Web Tokens: the pages open once a page of your app has called signIn. To sign in on "
+    "this machine instead: BACKSTAY_AUTH=token backstay serve"
 )
 _SCRIPTED_ONLY = (
     "Only the built-in scripted writer is available; it calls no model. Name your recipes under [server.recipes] in "
@@ -39,9 +39,10 @@ def serve(
     Prints an address that signs a browser in on this machine. It stays the same after a restart, because the token
     in it is kept next to the database, or in your state folder for a database on a server.
 
-    For the users of your own app, set
-    SUPABASE_URL, or BACKSTAY_JWT_SECRET and BACKSTAY_JWT_ISSUER: the API then takes their tokens, and there are no
-    pages. When the server stops, running jobs stop gracefully and can be resumed.
+    For the users of your own app, set SUPABASE_URL, or BACKSTAY_JWT_SECRET and BACKSTAY_JWT_ISSUER: the API then
+    takes their tokens, and a page of the app signs them in to the pages.
+
+    When the server stops, running jobs stop gracefully and can be resumed.
 
     \b
     Examples:
@@ -73,7 +74,7 @@ def serve(
         out.print_result(lambda: address, printed)
         flush()
         if address.token is None:
-            out.note(_NO_PAGES)
+            out.note(_SIGN_IN_AT_APP)
         if server_settings.is_scripted_only:
             out.note(_SCRIPTED_ONLY)
         out.note("Press Ctrl-C to stop.")

@@ -3,11 +3,12 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 
-from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
 
 from backstay.server.auth.authentication import RequestIdentity
+from backstay.server.auth.cookie import read_cookie, set_cookie
 
 MIN_TOKEN_CHARACTERS = 16
 _MAX_OTHER_COOKIES = 4
@@ -15,6 +16,8 @@ _MAX_OTHER_COOKIES = 4
 
 class LocalToken:
     """The token of one owner. Implements `Authenticator`."""
+
+    trusted_origins = ()
 
     def __init__(self, *, owner: str, port: int, token: str) -> None:
         self._owner = owner
@@ -37,13 +40,18 @@ class LocalToken:
     async def identity_of(self, token: str) -> RequestIdentity | None:
         return RequestIdentity(self._owner) if self.is_token(token) else None
 
-    def owner_of_cookie(self, headers: Headers) -> str | None:
-        try:
-            morsel = SimpleCookie(headers.get("cookie", "")).get(self.cookie_name)
-        except CookieError:
-            return None
-        value = morsel.value if morsel is not None else ""
-        return self._owner if hmac.compare_digest(value.encode(errors="replace"), self.cookie_value.encode()) else None
+    async def identity_of_cookie(self, request: HTTPConnection) -> RequestIdentity | None:
+        value = (read_cookie(request, self.cookie_name) or "").encode(errors="replace")
+        return RequestIdentity(self._owner) if hmac.compare_digest(value, self.cookie_value.encode()) else None
+
+    async def sign_in(self, request: HTTPConnection, response: Response, identity: RequestIdentity) -> RequestIdentity:
+        for name in self.former_cookies(request.cookies):
+            set_cookie(request, response, name, "")
+        set_cookie(request, response, self.cookie_name, self.cookie_value)
+        return identity
+
+    async def sign_out(self, request: HTTPConnection, response: Response) -> None:
+        set_cookie(request, response, self.cookie_name, "")
 
     async def close(self) -> None:
         return

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import cast
 
 from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from backstay.clock import SystemClock
+from backstay.errors import BackstayError
+from backstay.server.auth.authentication import RequestIdentity
 from backstay.server.events.feed import Feed
 from backstay.server.request_limits import ConcurrencyLimit
 
+_SESSION_CHECK_SECONDS = 15.0
 _Key = tuple[str, str, str]
 
 
@@ -78,22 +81,36 @@ class _ExpiringResponse(EventSourceResponse):
     """A stream that ends when the token of its request expires; the client reconnects with a fresh token."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ends_at: float | None = scope["state"]["ends_at"]
-        if ends_at is not None:
-            self.body_iterator = _until_expiry(ends_at, cast("AsyncGenerator[bytes]", self.body_iterator))
+        identity: RequestIdentity = scope["state"]["identity"]
+        if identity.ends_at is not None:
+            self.body_iterator = _until_end(identity, cast("AsyncGenerator[bytes]", self.body_iterator))
         await super().__call__(scope, receive, send)
 
 
-async def _until_expiry(expires_at: float, encoded: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + expires_at - SystemClock().now().timestamp()
-    async with aclosing(encoded):
-        while loop.time() < deadline:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    block = await anext(encoded, None)
-            except TimeoutError:
-                return
-            if block is None:
-                return
-            yield block
+async def _until_end(identity: RequestIdentity, encoded: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    end = asyncio.create_task(_wait_for_end(identity))
+    try:
+        async with aclosing(encoded):
+            while True:
+                block = asyncio.ensure_future(anext(encoded, None))
+                try:
+                    await asyncio.wait((block, end), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not block.done():
+                        block.cancel()
+                        await asyncio.wait((block,))
+                if block.cancelled() or (content := block.result()) is None:
+                    return
+                yield content
+    finally:
+        end.cancel()
+
+
+async def _wait_for_end(identity: RequestIdentity) -> None:
+    """Wait until the request's token expires, or its session ends, which a renewal puts off."""
+    ends_at = identity.ends_at
+    while ends_at is not None and (left := ends_at - SystemClock().now().timestamp()) > 0:
+        await asyncio.sleep(min(left, _SESSION_CHECK_SECONDS))
+        if identity.current_end is not None:
+            with suppress(BackstayError):  # while the database is unavailable, the session continues
+                ends_at = await identity.current_end()

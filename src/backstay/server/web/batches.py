@@ -56,7 +56,9 @@ async def list_batches(request: Request, services: OwnerServices, cursor: Cursor
 async def upload_file(request: Request, file: Annotated[UploadFile, File()]) -> Response:
     """Store a file, and redirect to the page where its columns are selected."""
     name = chosen_name(file)
-    upload = await _pending_uploads(request).add(file.file, name, suffix_of(name, ITEM_SUFFIXES))
+    upload = await _pending_uploads(request).add(
+        file.file, name, suffix_of(name, ITEM_SUFFIXES), owner=request.state.owner
+    )
     return redirect_to(request, "/batches/new", file=upload.id)
 
 
@@ -78,7 +80,7 @@ async def prepare(
     on_bad_row: Annotated[OnBadRow, Query(alias="onBadRow")] = "fail",
 ) -> Response:
     """Show the form for columns, the recipe or processor, and options, with the first prompts."""
-    upload = _pending_uploads(request).find(file)
+    upload = _pending_uploads(request).find(file, owner=request.state.owner)
     choices = _writer_choices(state)
     selected = writer if writer in choices else next(iter(choices), None)
     recipe = _selected_recipe(state, selected)
@@ -139,7 +141,7 @@ async def start(
     on_bad_row: Annotated[OnBadRow, Form(alias="onBadRow")] = "fail",
 ) -> Response:
     """Create the job, and start working on it. If rows were left out, say which."""
-    upload = _pending_uploads(request).find(file)
+    upload = _pending_uploads(request).find(file, owner=request.state.owner)
     kind, _, name = writer.partition(":")
     source = requested_processor(
         state.allowed, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None

@@ -6,7 +6,6 @@ from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from backstay.schemas import ErrorOut
-from backstay.server.state import state_of
 from backstay.server.web.page_templates import SECTIONS, render_page, section_of
 
 _MESSAGES = {
@@ -17,8 +16,7 @@ _MESSAGES = {
 
 def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapping[str, str]) -> HTMLResponse | None:
     """Return the page for an error; None if the client is a program instead of a browser."""
-    has_pages = state_of(request).local is not None
-    if not (has_pages and section_of(request) in SECTIONS) and not _is_for_browser(request):
+    if section_of(request) not in SECTIONS and not _is_for_browser(request):
         return None
     page = render_page(
         request,
@@ -26,8 +24,9 @@ def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapp
         status=status,
         message=_MESSAGES.get(body.error.code, body.error.message),
         code=body.error.code,
-        has_pages=has_pages,
-        is_signed_in=status != 401 or not has_pages,
+        is_signed_in=status != 401,
+        # Without SameSite=Lax, a browser withholds the cookie when a link of another site is followed.
+        is_from_other_site=request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET",
     )
     page.headers.update(dict(headers))
     return page

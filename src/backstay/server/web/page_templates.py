@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +16,7 @@ from backstay.library.display import format_part, format_value, indent_json, nam
 from backstay.library.id_text import printed_id
 from backstay.library.turn import part_type
 from backstay.server.request_paths import path_of
+from backstay.server.state import state_of
 
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -34,11 +36,28 @@ _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 def render_page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page.
 
-    In templates, `root` is the prefix of all addresses, and `section` the first segment of the page's after it.
+    In templates, `root` is the prefix of all addresses, `section` the first segment of the page's after it,
+    `session_ends_at` the end of a signed-in user's session, and `sign_in_url` where users of an app sign in.
     """
-    root, section = request.scope.get("root_path", ""), section_of(request)
-    page = _templates.get_template(template).render(root=root, section=section, **values)
+    state = state_of(request)
+    ends_at = getattr(getattr(request.state, "identity", None), "ends_at", None)
+    page = _templates.get_template(template).render(
+        root=request.scope.get("root_path", ""),
+        section=section_of(request),
+        is_local=state.local is not None,
+        session_ends_at=datetime.fromtimestamp(ends_at, UTC) if ends_at is not None else None,
+        sign_in_url=_sign_in_url(request, state.settings.sign_in_url),
+        **values,
+    )
     return HTMLResponse(page, status, dict(_HEADERS))
+
+
+def _sign_in_url(request: Request, url: str | None) -> str | None:
+    """Return the address for signing in, with the page to return to as `next`."""
+    if url is None or request.method != "GET" or section_of(request) not in SECTIONS:
+        return url
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{url}{'&' if '?' in url else '?'}{urlencode({'next': path_of(request.scope) + query})}"
 
 
 def section_of(request: Request) -> str:

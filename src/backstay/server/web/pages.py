@@ -8,13 +8,12 @@ from backstay.server.web.pending_uploads import PendingUploads
 
 
 def install(app: FastAPI) -> None:
-    """Add the pages to an application; without a local token, only the home page and the static files."""
+    """Add the pages to an application."""
+    state = app.state.app_state
+    settings = state.settings
     app.state.pending_uploads = PendingUploads(
-        app.state.app_state.files, max_bytes=app.state.app_state.settings.upload_bytes
+        state.files, max_bytes=settings.upload_bytes, max_owners=1 if state.local is not None else settings.max_uploads
     )
     app.state.page_of_problem = page_of_problem
-    for module in (home, static_files):
+    for module in (home, static_files, batches, revisions, conversations, backups):
         app.include_router(module.router)
-    if app.state.app_state.local is not None:
-        for module in (batches, revisions, conversations, backups):
-            app.include_router(module.router)

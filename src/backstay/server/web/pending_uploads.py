@@ -48,6 +48,7 @@ class PendingUpload:
     """An uploaded file."""
 
     id: str
+    owner: str
     path: Path
     name: str
     size: int
@@ -74,26 +75,34 @@ class PendingUpload:
 
 
 class PendingUploads:
-    """The latest uploads, stored for at most an hour and up to `max_bytes` in total."""
+    """The latest uploads of all owners, stored for at most an hour.
 
-    def __init__(self, folder: TemporaryFolder, *, max_bytes: int) -> None:
+    Args:
+        folder: Folder for the files.
+        max_bytes: Maximum bytes of one owner's uploads.
+        max_owners: How many times `max_bytes` all uploads together may have.
+    """
+
+    def __init__(self, folder: TemporaryFolder, *, max_bytes: int, max_owners: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._max_total_bytes = max_bytes * max_owners
         self._files: dict[str, PendingUpload] = {}
 
-    async def add(self, source: Any, name: str, suffix: str) -> PendingUpload:
+    async def add(self, source: Any, name: str, suffix: str, *, owner: str) -> PendingUpload:
         """Store the content of a file object."""
-        return await asyncio.to_thread(self._add, source, name, suffix)
+        return await asyncio.to_thread(self._add, source, name, suffix, owner)
 
-    def find(self, upload_id: str) -> PendingUpload:
-        """Return an upload. Raises Problem if it no longer exists."""
+    def find(self, upload_id: str, *, owner: str) -> PendingUpload:
+        """Return an upload of an owner. Raises Problem if there is none, or no longer."""
         upload = self._files.get(upload_id)
-        if upload is None or not upload.path.is_file():  # a cleaner of temporary files may have removed it
+        # A cleaner of temporary files may have removed it.
+        if upload is None or upload.owner != owner or not upload.path.is_file():
             raise Problem(404, "not_found", "This file is no longer available; choose it again")
         return upload
 
-    def _add(self, source: Any, name: str, suffix: str) -> PendingUpload:
-        self._evict(source.seek(0, os.SEEK_END))
+    def _add(self, source: Any, name: str, suffix: str, owner: str) -> PendingUpload:
+        self._evict(source.seek(0, os.SEEK_END), owner)
         upload_id = secrets.token_urlsafe(16)
         path = self._folder.path() / f"{upload_id}{suffix}"
         source.seek(0)
@@ -103,20 +112,27 @@ class PendingUploads:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        upload = PendingUpload(upload_id, path, name, path.stat().st_size, time.monotonic())
+        upload = PendingUpload(upload_id, owner, path, name, path.stat().st_size, time.monotonic())
         self._files[upload_id] = upload
         return upload
 
-    def _evict(self, size: int) -> None:
-        """Remove expired uploads, then the oldest ones until a file of this size fits."""
+    def _evict(self, size: int, owner: str) -> None:
+        """Remove expired uploads, then the owner's oldest, then the oldest of all, until a file of this size fits."""
         oldest = sorted(self._files.values(), key=lambda upload: upload.stored_at)
-        count, total = len(oldest), size + sum(upload.size for upload in oldest)
         for upload in oldest:
-            if (
-                count >= _MAX_FILES
-                or total > self._max_bytes
-                or time.monotonic() - upload.stored_at > _LIFETIME_SECONDS
-            ):
-                count, total = count - 1, total - upload.size
-                self._files.pop(upload.id, None)
-                upload.path.unlink(missing_ok=True)
+            if time.monotonic() - upload.stored_at > _LIFETIME_SECONDS:
+                self._remove(upload)
+        own = [upload for upload in oldest if upload.owner == owner and upload.id in self._files]
+        while own and (len(own) >= _MAX_FILES or _size(own) + size > self._max_bytes):
+            self._remove(own.pop(0))
+        rest = [upload for upload in oldest if upload.id in self._files]
+        while rest and _size(rest) + size > self._max_total_bytes:
+            self._remove(rest.pop(0))
+
+    def _remove(self, upload: PendingUpload) -> None:
+        self._files.pop(upload.id, None)
+        upload.path.unlink(missing_ok=True)
+
+
+def _size(uploads: Sequence[PendingUpload]) -> int:
+    return sum(upload.size for upload in uploads)

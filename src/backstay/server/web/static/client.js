@@ -3,10 +3,18 @@
 
 const settings = { api: "", token: null };
 
-// Configure all elements of a page. `token` is a string, or a function that returns a string or a promise of one.
+// Configure all elements of a page, and return the former settings. `token` is a string, or a function that returns a
+// string or a promise of one.
 export function configure({ api, token }) {
+  const former = { ...settings };
   if (api !== undefined) settings.api = api.replace(/\/$/, "");
   if (token !== undefined) settings.token = token;
+  return former;
+}
+
+// The configured address, and the token of this moment. Throws an error if the page's function returns none.
+export async function currentToken() {
+  return { api: settings.api, token: await new Client().resolveToken() };
 }
 
 export class ApiError extends Error {
@@ -66,6 +74,10 @@ export class Client {
 
   post(path, body = {}, options) {
     return this.#json("POST", path, body, options);
+  }
+
+  delete(path, options) {
+    return this.#json("DELETE", path, undefined, options);
   }
 
   // Run a request exactly once, and return the response. If contact is lost, it is sent again; see `until`.
@@ -149,7 +161,7 @@ export class Client {
     }
   }
 
-  async #resolveToken() {
+  async resolveToken() {
     try {
       return typeof this.token === "function" ? await this.token() : this.token;
     } catch (error) {
@@ -157,9 +169,9 @@ export class Client {
     }
   }
 
-  async #response(method, path, body, { signal, headers = {} } = {}) {
+  async #response(method, path, body, { signal, headers = {}, credentials } = {}) {
     const sent = { ...headers };
-    const token = await this.#resolveToken();
+    const token = await this.resolveToken();
     if (token) sent.Authorization = `Bearer ${token}`;
     if (body !== undefined) sent["Content-Type"] = "application/json";
     let response;
@@ -168,7 +180,7 @@ export class Client {
         method,
         headers: sent,
         body: body === undefined ? undefined : JSON.stringify(body),
-        credentials: token ? "omit" : "same-origin",
+        credentials: credentials ?? (token ? "omit" : "include"),
         cache: "no-store",
         signal,
       });
