@@ -91,7 +91,8 @@ async def revise_recipe(
     retry_failed: RetryFailed = "false",
 ) -> Response:
     """Revise the recipe as the plan showed it, and show the batch again."""
-    fields = await _read_recipe(_pending_uploads(request).find(upload)) if upload is not None else None
+    file = _pending_uploads(request).find(upload, owner=services.owner) if upload is not None else None
+    fields = await _read_recipe(file) if file is not None else None
     changes = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
     revision = RevisionRequest(recipe, fields, changes, retry_failed == "true")
     await revision.carry_out(state, services.owner, job_id, digest)
@@ -152,7 +153,7 @@ async def _store_recipe(request: Request, file: UploadFile) -> PendingUpload:
     suffix = next((suffix for suffix in SUFFIXES if file_name(name).lower().endswith(suffix)), None)
     if suffix is None:
         raise Problem(415, "unsupported_file", f"The file's name must end in {', '.join(SUFFIXES)}", field="file")
-    return await _pending_uploads(request).add(file.file, name, suffix)
+    return await _pending_uploads(request).add(file.file, name, suffix, owner=request.state.owner)
 
 
 async def _read_recipe(upload: PendingUpload) -> Mapping[str, Any]:
