@@ -204,3 +204,12 @@ async def test_an_edit_of_content_that_has_changed_is_refused(batches):
         await batches.edit_item("batch", "none", ItemEdit(topic="x"))
 
     assert (await batches.item("batch", "item-1")).topic == "first"
+
+
+async def test_an_item_of_a_cleaned_job_has_its_input(backstay):
+    """The item of a completed job is shown with the input that the job keeps compressed."""
+    await backstay.batches.run("job", [{"id": "a", "topic": "sea", "persona": "cook", "level": 3}], "scripted")
+
+    item = await backstay.batches.item("job", "a")
+
+    assert (item.state, item.topic, item.persona, item.parameters) == ("completed", "sea", "cook", {"level": 3})

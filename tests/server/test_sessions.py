@@ -288,7 +288,7 @@ async def test_pages_show_their_owners_data_only(api):
         new = uploaded.headers["location"]
         addresses = [
             new, "/batches/one?id=anns", "/batches/cancel?id=anns", "/batches/discard?id=anns",
-            "/batches/resume?id=anns",
+            "/batches/resume?id=anns", "/batches/recipe?id=anns", "/batches/item?id=anns&item=i0",
             f"/conversations/one?id={conversation}", f"/backups/one?id={backup}", f"/backups/restore?id={backup}",
             f"/backups/remove?id={backup}",
         ]  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 from backstay.batch.job import JobAction
 from backstay.coordination.expiring_value import ExpiringValue
-from backstay.coordination.sessions import Session, Sessions
+from backstay.coordination.sessions import BrowserSession, Sessions
 from backstay.coordination.tickets import Tickets
 from support.stores.jobs import OWNER, create
 
@@ -148,7 +148,7 @@ async def test_a_session_signs_in_until_its_end(store):
     ends_at = store.clock.now() + _MINUTE
     store.clock.move(30)
 
-    assert await sessions.find(secret) == Session(OWNER, ends_at)
+    assert await sessions.find(secret) == BrowserSession(OWNER, ends_at)
     assert await sessions.find(secret + "x") is None
     assert await sessions.find("\ud800") is None
     assert await Sessions(store=store.notes, realm="another").find(secret) is None

@@ -13,7 +13,7 @@ _SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BrowserSession:
     """A session that has not ended."""
 
     owner: str
@@ -42,10 +42,10 @@ class Sessions:
         """Let a session of an owner, if it has not ended, end after this time."""
         await self._store.renew(ExpiringValue(owner, _KIND, self._hash(secret), "", lifetime))
 
-    async def find(self, secret: str) -> Session | None:
+    async def find(self, secret: str) -> BrowserSession | None:
         """Return a session; None if there is none with this secret, or it has ended."""
         found = await self._store.find(_KIND, self._hash(secret))
-        return Session(*found) if found is not None else None
+        return BrowserSession(*found) if found is not None else None
 
     async def end(self, secret: str) -> None:
         """End a session. Idempotent."""

@@ -13,6 +13,7 @@ from backstay.errors import ItemNotFound, PlanOutdated
 from backstay.library.canonical_json import digest_of
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.database import Row, Session, SqlStore
+from backstay.storage.sql.input_blocks import packed_inputs
 from backstay.storage.sql.jobs import find_job, lock_job, retry_items
 from backstay.storage.sql.times import from_micros, now_micros
 
@@ -115,7 +116,12 @@ def _find_item(session: Session, job: Job, item_id: str) -> ItemContent:
     row = session.row("item_content", {"job_key": job.key, "owner": job.owner, "id": item_id})
     if row is None:
         raise ItemNotFound(f"Job {quoted_id(job.id)} has no item {quoted_id(item_id)}", job_id=job.id, item_id=item_id)
-    return _content(item_id, row)
+    position, *state, line, topic, persona, parameters = row
+    if line is None:
+        packed = packed_inputs(session, job.owner, job.key, [position]).get(position)
+        if packed is not None:
+            topic, persona, parameters, line = packed
+    return _content(item_id, (position, *state, line, topic, persona, parameters))
 
 
 def _content(item_id: str, row: Row) -> ItemContent:
