@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from backstay.library.exports.losses import LossCount
     from backstay.library.exports.request import ExportChoices, ExportedFile, ExportResult
     from backstay.library.imports.imported_conversation import ImportResult
+    from backstay.library.review import Review, ReviewStatus
+    from backstay.library.review_change import ReviewChange, ReviewChangeResult
     from backstay.library.selection import Selection
     from backstay.library.turn import ToolCall, Turn
     from backstay.readers.bad_rows import BadRow, BadRowsReport
@@ -70,6 +72,10 @@ __all__ = [
     "RestorePlan",
     "RestoreResult",
     "Retry",
+    "Review",
+    "ReviewChange",
+    "ReviewChangeResult",
+    "ReviewStatus",
     "RevisionPlan",
     "RevisionResult",
     "Selection",
@@ -103,6 +109,8 @@ _NAMES = {
     "library.exports.losses": ("LossCount",),
     "library.exports.request": ("ExportChoices", "ExportResult", "ExportedFile"),
     "library.imports.imported_conversation": ("ImportResult",),
+    "library.review": ("Review", "ReviewStatus"),
+    "library.review_change": ("ReviewChange", "ReviewChangeResult"),
     "library.selection": ("Selection",),
     "library.turn": ("ToolCall", "Turn"),
     "readers.bad_rows": ("BadRow", "BadRowsReport"),

@@ -32,6 +32,7 @@ from backstay.legacy.service import BackupImporter, LegacyImport
 from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.library.adoption_settings import adoption_from_settings
 from backstay.library.exports.exporter import Exporter
+from backstay.library.reviews import Reviews
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.migration_result import MigrationResult
@@ -57,6 +58,7 @@ class Services:
     owner: str
     batches: Batches
     conversations: Conversations
+    reviews: Reviews
     backups: Backups
     waiting_imports: WaitingImports
 
@@ -105,18 +107,20 @@ class _Components:
         services = self.for_owner(settings.owner)
         self.batches = services.batches
         self.conversations = services.conversations
+        self.reviews = services.reviews
         self.backups = services.backups
         self.waiting_imports = services.waiting_imports
         self.idempotency = IdempotentRequests(store=self._store.expiring_values)
         self.tickets = Tickets(store=self._store.expiring_values, clock=self._clock)
         self.scheduled = ScheduledTasks(store=self._store.expiring_values)
 
-    def for_owner(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
+    def for_owner(self, owner: str, allowed: "AllowedEntry | None" = None, *, reviewer: str | None = None) -> Services:
         """Return the services of one owner, which share this library's store and see only that owner's rows.
 
         Args:
             owner: The owner.
             allowed: The processors that the owner's jobs may use; by default those of this library.
+            reviewer: Who reviews conversations; by default the one of the settings.
         """
         stores, retention = self._store.backups, self.settings.backup_retention
         reader = BackupReader(store=stores.records, folders=self._folders, owner=owner)
@@ -157,6 +161,12 @@ class _Components:
             batches=batches,
             conversations=Conversations(
                 store=self._store.conversations, exporter=exporter, deleter=delete_service, owner=owner
+            ),
+            reviews=Reviews(
+                store=self._store.reviews,
+                conversations=self._store.conversations,
+                owner=owner,
+                reviewer=reviewer or self.settings.effective_reviewer,
             ),
             backups=Backups(
                 store=stores.records,

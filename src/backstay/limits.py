@@ -13,6 +13,13 @@ MAX_PERSONA = 10_000
 """Characters of a persona that selects conversations; some are whole descriptions."""
 MAX_REASON = 100
 """Characters of the reason of a backup, which is one cell of a list."""
+MAX_TAG = 100
+"""Characters of a tag."""
+MAX_TAGS = 50
+"""Tags of one conversation."""
+MAX_NOTE = 10_000
+"""Characters of the note of a review."""
+MIN_RATING, MAX_RATING = 1, 5
 MAX_HOST = 253
 """Characters of a host's name, in the domain name system."""
 

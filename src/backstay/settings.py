@@ -1,5 +1,6 @@
 """Settings, in order of precedence: defaults < `backstay.toml` < environment < arguments."""
 
+import getpass
 import os
 import re
 import tomllib
@@ -14,7 +15,7 @@ from backstay import database_parameters
 from backstay.errors import SettingsError
 from backstay.file_trust import SAFE_FOLDERS_VARIABLE, foreign_owner
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
-from backstay.limits import MAX_ID, MAX_RPM, MAX_SECONDS, MAX_TPM
+from backstay.limits import MAX_ID, MAX_NAME, MAX_RPM, MAX_SECONDS, MAX_TPM
 from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
 from backstay.validation_reasons import reason_of
@@ -30,6 +31,7 @@ _ENVIRONMENT = {
     "database_url": "BACKSTAY_DATABASE_URL",
     "database_schema": "BACKSTAY_SCHEMA",
     "owner": "BACKSTAY_OWNER",
+    "reviewer": "BACKSTAY_REVIEWER",
     "rpm": "BACKSTAY_RPM",
     "tpm": "BACKSTAY_TPM",
     "patience_seconds": "BACKSTAY_PATIENCE_SECONDS",
@@ -72,6 +74,8 @@ class Settings(BaseModel):
     database_schema: str = "backstay"
     """On PostgreSQL, the schema of Backstay's tables."""
     owner: str = Field(default="local", min_length=1, max_length=MAX_ID)
+    reviewer: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
+    """Who reviews conversations; by default the user of this machine."""
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
     """How long a worker may send no heartbeat before its lease is reclaimed. If it is known to be dead: at once."""
     rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
@@ -126,6 +130,16 @@ class Settings(BaseModel):
             if not re.fullmatch(r"(https?://)?[^\s/]+\s+[A-Za-z_][A-Za-z0-9_]*", entry):
                 raise ValueError("each entry is a host and a variable, as in 'models.example OPENAI_API_KEY'")
         return entries
+
+    @property
+    def effective_reviewer(self) -> str | None:
+        """Who reviews conversations; None if neither the setting nor this machine names anyone."""
+        if self.reviewer is not None:
+            return self.reviewer
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a container may run as a user without a name
+            return None
 
     @property
     def postgres_url(self) -> str | None:

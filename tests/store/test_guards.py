@@ -9,6 +9,7 @@ from backstay.batch.progress import ItemCounts
 from backstay.batch.store import Lease
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.errors import BackupInUse, LeaseLost
+from backstay.library.review_change import ReviewChange
 from backstay.library.selection import Selection
 from backstay.storage.sql.conversation_records import delete
 from support.data.conversations import conversation, items
@@ -441,3 +442,23 @@ async def test_worker_settles_only_items_of_its_job(store):
 
     assert (await job(store, "two")).counts == ItemCounts(running=1)
     assert store.sql("SELECT count(*) FROM items WHERE state = 'running'") == [(1,)]
+
+
+async def test_statement_changes_only_reviews_of_the_owner(store):
+    """A statement changes reviews and tags only of the conversations that are named, for their owner."""
+    keys = []
+    for number, owner in enumerate(_OWNERS):
+        await create(store, 1, job_id=f"job-{number}", owner=owner)
+        lease = await acquire_lease(store, f"job-{number}", owner=owner)
+        await commit(store, lease, completed(await claim_one(store, lease), conversation(id=f"c{number}")))
+        await store.reviews.change(
+            owner, Selection(everything=True), [f"c{number}"], ReviewChange(rating=1, tags=["x"]), reviewer=None
+        )
+        keys.append(store.sql("SELECT max(key) FROM conversations")[0][0])
+    first, _, foreign = keys
+    put = [(key, OWNER, "kept", None, None, None, "2024-01-01T00:00:00.000000Z") for key in keys]
+
+    assert await _count_row_changes(store, "put_reviews", put) == 2
+    assert await _count_row_changes(store, "drop_reviews", [(first,), (foreign,)], OWNER) == 1
+    tags = [(first, "x"), (first, "y"), (foreign, "x")]
+    assert await _count_row_changes(store, "drop_tags", tags, OWNER) == 1

@@ -38,6 +38,10 @@ from backstay import (
     RestorePlan,
     RestoreResult,
     Retry,
+    Review,
+    ReviewChange,
+    ReviewChangeResult,
+    ReviewStatus,
     RevisionPlan,
     RevisionResult,
     Selection,
@@ -128,6 +132,12 @@ async def use() -> None:
         plan: DeletePlan = await backstay.conversations.plan_delete(Selection(search="garden"))
         deleted: DeleteResult = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)
+        change = ReviewChange(status=ReviewStatus.KEPT, rating=None, note="n", tags=["a"], remove_tags=["b"])
+        reviewed: ReviewChangeResult = await backstay.reviews.change(
+            Selection(job_id="a"), change, reviewer="Ann", on_progress=print
+        )
+        review: Review | None = (await backstay.conversations.show("a")).review
+        print(reviewed.changed, reviewed.unchanged, reviewed.conversations, review and review.reviewed_at)
         backup: Backup = await backstay.backups.create(["a", "b"], reason="why", retention=timedelta(days=30))
         print(backup.id, backup.state is BackupState.VERIFIED, (await backstay.backups.verify(backup.id)).conversations)
         if deleted.backup_id is not None:

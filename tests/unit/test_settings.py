@@ -242,7 +242,7 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
     _write(tmp_path, 'ower = "me"')
 
     known = (
-        "database_url, database_schema, owner, lease_seconds, rpm, tpm, patience_seconds, allowed_keys, "
+        "database_url, database_schema, owner, reviewer, lease_seconds, rpm, tpm, patience_seconds, allowed_keys, "
         "backup_directory, backup_retention_days, backup_keep_newest, keys, headers"
     )
     with pytest.raises(

@@ -9,6 +9,7 @@ from backstay.clock import to_text
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.canonical_json import canonical_json, digest_of, is_encodable
 from backstay.library.id_text import id_fault
+from backstay.library.review import Review
 from backstay.library.turn import STORED_FIELDS, ToolCall, Turn
 from backstay.readers.json_depth import METADATA_OUTER_LEVELS, TOO_DEEP, is_too_deep
 
@@ -25,7 +26,9 @@ class Conversation:
     in the metadata under `tools`, like a turn's fields (`library.turn`), and taken out of metadata that has them.
 
     A processor sets `turns` and any other field it knows. When the conversation is stored, the library fills in `id`,
-    the times and, from the item, `topic`, `persona`, `job_id` and `item_id`.
+    the times and, from the item, `topic`, `persona`, `job_id` and `item_id`. The `review` is stored apart: it is what
+    `backstay.reviews` has set, it is no part of the conversation's digest, and two conversations that differ only in
+    their reviews are equal.
     """
 
     turns: Sequence[Turn]
@@ -39,6 +42,7 @@ class Conversation:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     tools: Sequence[Mapping[str, Any]] = ()
+    review: Review | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.metadata or not isinstance(self.metadata, Mapping):  # another type is refused when it is stored

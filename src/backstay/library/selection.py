@@ -1,7 +1,7 @@
 """The selection of conversations to list, export, back up, restore or delete."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -43,6 +43,13 @@ class Selection:
         if not (self.is_narrowed or self.everything):
             raise EmptySelection("Nothing is selected", remedy=Remedy.SELECT_CONVERSATIONS)
         return self
+
+    def split(self, size: int) -> "Iterator[Selection]":
+        """Yield selections of up to `size` of its ids each, which together select the same; itself without ids."""
+        if not self.ids:
+            yield self
+        for start in range(0, len(self.ids), size):
+            yield replace(self, ids=self.ids[start : start + size])
 
     @property
     def is_narrowed(self) -> bool:

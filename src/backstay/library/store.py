@@ -9,6 +9,7 @@ from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
+from backstay.library.review import Review, ReviewStatus
 from backstay.library.selection import Selection
 
 
@@ -25,6 +26,19 @@ class ConversationSummary:
     created_at: str
     cursor: int
     """Its position in storage order; the next page begins after it."""
+    review: Review | None = None
+
+    @property
+    def status(self) -> ReviewStatus:
+        return self.review.status if self.review is not None else ReviewStatus.UNREVIEWED
+
+    @property
+    def rating(self) -> int | None:
+        return self.review.rating if self.review is not None else None
+
+    @property
+    def tags(self) -> Sequence[str]:
+        return self.review.tags if self.review is not None else ()
 
 
 @dataclass(frozen=True, slots=True)

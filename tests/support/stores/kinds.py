@@ -15,6 +15,7 @@ from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.coordination.store import ExpiringValueStore
 from backstay.legacy.imported_jobs import WaitingImportStore
+from backstay.library.reviews import ReviewStore
 from backstay.library.store import ConversationStore
 from backstay.storage.postgres import PostgresStore
 from backstay.storage.sqlite import SqliteStore
@@ -31,6 +32,7 @@ class OpenStore:
 
     batches: BatchStores
     conversations: ConversationStore
+    reviews: ReviewStore
     backups: BackupStores
     notes: ExpiringValueStore
     waiting_imports: WaitingImportStore
@@ -72,6 +74,7 @@ def _opened(store: SqliteStore | PostgresStore, clock: MovableClock, sql: Any, b
     return OpenStore(
         store.batches,
         store.conversations,
+        store.reviews,
         store.backups,
         store.expiring_values,
         store.waiting_imports,

@@ -14,12 +14,14 @@ from backstay.library.id_text import quoted_id
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import metadata_as_dict
+from backstay.library.review import Review
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
 from backstay.library.turn import Turn, bare_turn
 from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
+from backstay.storage.sql.reviews import find_reviews
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.times import now_micros
 
@@ -46,7 +48,8 @@ class SqlConversations(SqlStore):
 
         def summaries(session: Session) -> Sequence[ConversationSummary]:
             rows = session.rows("conversation_summaries", values, selection=selection)
-            return [ConversationSummary(*row) for row in rows]
+            reviews = find_reviews(session, owner, [row[-1] for row in rows])
+            return [ConversationSummary(*(*row, reviews.get(row[-1]))) for row in rows]
 
         return await self._database.read(summaries, owner=owner)
 
@@ -126,10 +129,11 @@ def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> tuple[list
             turns[key].append(Turn(role, content, id=turn_id, metadata=metadata_as_dict(metadata) or None))
     # What follows the last one with turns may have turns that were not read.
     read = rows if last is None else [row for row in rows if row[0] <= last]
-    return [_conversation(row, turns[row[0]]) for row in read], size
+    reviews = find_reviews(session, owner, [row[0] for row in read])
+    return [_conversation(row, turns[row[0]], reviews.get(row[0])) for row in read], size
 
 
-def _conversation(row: Row, turns: list[Turn]) -> Conversation:
+def _conversation(row: Row, turns: list[Turn], review: Review | None) -> Conversation:
     _, conversation_id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at = row
     return Conversation(
         turns,
@@ -142,4 +146,5 @@ def _conversation(row: Row, turns: list[Turn]) -> Conversation:
         item_id=item_id,
         created_at=from_text(created_at),
         updated_at=from_text(updated_at),
+        review=review,
     )

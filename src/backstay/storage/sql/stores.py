@@ -14,6 +14,7 @@ from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.restores import SqlRestores
 from backstay.storage.sql.retention import SqlRetention
+from backstay.storage.sql.reviews import SqlReviews
 from backstay.storage.sql.revisions import SqlRevisions
 from backstay.storage.sql.waiting_imports import SqlWaitingImports
 from backstay.storage.sql.work import SqlWork
@@ -31,6 +32,7 @@ class SqlStores:
             deleted_results=SqlDeletedResults(database, clock),
         )
         self.conversations = SqlConversations(database, clock)
+        self.reviews = SqlReviews(database, clock)
         self.backups = BackupStores(
             records=SqlBackupRecords(database, clock),
             creation=SqlBackupCreation(database, clock),

@@ -1,0 +1,111 @@
+"""The public API of reviews, which judge conversations without editing them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from backstay.errors import ConversationNotFound
+from backstay.library.id_text import quoted_id
+from backstay.library.review import check_reviewer
+from backstay.library.review_change import ReviewChange, ReviewChangeResult
+from backstay.library.selection import Selection
+from backstay.library.store import ConversationStore
+from backstay.remedy import Remedy
+
+_STEP_CONVERSATIONS = 500  # of one transaction, in which other writers wait
+_MAX_BREAK_SECONDS = 0.05
+_MAX_NAMED_IDS = 10
+
+
+class SelectedConversation(NamedTuple):
+    """A selected conversation, and its position in storage order."""
+
+    key: int
+    id: str
+
+
+class ReviewStore(Protocol):
+    """The stored reviews. Each method sees only the given owner's conversations."""
+
+    async def selected(
+        self, owner: str, selection: Selection, *, after: int, limit: int
+    ) -> Sequence[SelectedConversation]:
+        """Return up to `limit` selected conversations in storage order, after the key `after`."""
+
+    async def change(
+        self, owner: str, selection: Selection, ids: Sequence[str], change: ReviewChange, *, reviewer: str | None
+    ) -> ReviewChangeResult:
+        """Change the reviews of those conversations with these ids that exist and are still selected. Idempotent.
+
+        All of them are changed in one transaction. Raises SettingsError if one would have too many tags.
+        """
+
+
+class Reviews:
+    """The reviews of one owner's conversations."""
+
+    def __init__(
+        self, *, store: ReviewStore, conversations: ConversationStore, owner: str, reviewer: str | None
+    ) -> None:
+        self._store = store
+        self._conversations = conversations
+        self._owner = owner
+        self._reviewer = reviewer
+
+    async def change(
+        self,
+        selection: Selection,
+        change: ReviewChange,
+        *,
+        reviewer: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> ReviewChangeResult:
+        """Change the reviews of the selected conversations, in steps of a transaction each.
+
+        If it is interrupted, the same call continues it: what is as it should be is left alone. Conversations that are
+        deleted meanwhile are left out, and so are those that another change takes out of the selection.
+
+        Args:
+            selection: The conversations.
+            change: What is set in the review of each.
+            reviewer: Who reviews; by default the user of the server, else `reviewer` of the settings, else the user of
+                this machine.
+            on_progress: Called with the number of conversations so far.
+
+        Raises:
+            EmptySelection: the selection has no condition.
+            ConversationNotFound: a selected id does not exist; nothing was changed.
+            SettingsError: the name of the reviewer is not allowed, or a conversation would have too many tags.
+        """
+        reviewer = self._reviewer if reviewer is None else reviewer
+        check_reviewer(reviewer)
+        await self._refuse_missing(selection.check())
+        changed, unchanged = 0, 0
+        for part in selection.split(_STEP_CONVERSATIONS):
+            after: int | None = 0
+            while after is not None:
+                rows = await self._store.selected(self._owner, part, after=after, limit=_STEP_CONVERSATIONS)
+                after = rows[-1].key if len(rows) == _STEP_CONVERSATIONS else None
+                started = time.monotonic()
+                ids = [row.id for row in rows]
+                step = await self._store.change(self._owner, part, ids, change, reviewer=reviewer)
+                changed, unchanged = changed + step.changed, unchanged + step.unchanged
+                if on_progress is not None:
+                    on_progress(changed + unchanged)
+                if after is not None:
+                    # Other writers poll for the lock.
+                    await asyncio.sleep(min(time.monotonic() - started, _MAX_BREAK_SECONDS))
+        return ReviewChangeResult(changed, unchanged)
+
+    async def _refuse_missing(self, selection: Selection) -> None:
+        if not selection.ids:
+            return
+        missing = await self._conversations.missing(self._owner, selection.ids, limit=_MAX_NAMED_IDS)
+        if missing:
+            noun = "Conversation" if len(missing) == 1 else "Conversations"
+            raise ConversationNotFound(
+                f"{noun} {', '.join(map(quoted_id, missing))} not found, so nothing was changed",
+                remedy=Remedy.LIST_CONVERSATIONS,
+                conversation_ids=list(missing),
+            )
