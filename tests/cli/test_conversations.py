@@ -34,6 +34,9 @@ def test_conversations_are_listed(within, three):
         "jobId": "other",
         "itemId": "i1",
         "turns": 4,
+        "status": "unreviewed",
+        "rating": None,
+        "tags": [],
     }
     assert output["nextCursor"] is None
     assert [line[0] for line in lines] == [item["id"] for item in output["conversations"]]

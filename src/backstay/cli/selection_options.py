@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backstay.cli.durations import parse_duration
+from backstay.cli.review_options import ReviewConditionOptions
 from backstay.cli.text import printable
 from backstay.clock import SystemClock
 from backstay.errors import EmptySelection, InputNotFound, InputUnreadable, SettingsError
@@ -35,6 +36,7 @@ class ConditionOptions:
     older_than: Annotated[
         str | None, typer.Option(metavar="AGE", help="Only those created longer ago than AGE, such as 12h, 30d or 2w.")
     ] = None
+    review: ReviewConditionOptions
 
     def selection(self, ids: Iterable[str] = (), *, everything: bool = False) -> "Selection":
         """Return the selection of these conditions, which may be empty. Raises SettingsError."""
@@ -49,6 +51,7 @@ class ConditionOptions:
             search=self.search,
             persona=self.persona,
             created_before=_created_before(self.older_than),
+            **self.review.as_conditions(),
         )
 
     def as_words(self) -> list[str]:
@@ -59,7 +62,8 @@ class ConditionOptions:
             ("--persona", self.persona),
             ("--older-than", self.older_than),
         )
-        return [word for name, value in options if value is not None for word in (name, value)]
+        words = [word for name, value in options if value is not None for word in (name, value)]
+        return [*words, *self.review.as_words()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

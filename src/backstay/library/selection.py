@@ -9,6 +9,9 @@ from typing import Any
 from backstay.clock import to_text
 from backstay.errors import EmptySelection, SettingsError
 from backstay.library.canonical_json import is_encodable
+from backstay.library.review import ReviewStatus, check_rating, check_tags, parse_status
+from backstay.library.review_conditions import review_matcher
+from backstay.limits import MIN_RATING
 from backstay.remedy import Remedy
 
 
@@ -24,8 +27,25 @@ class Selection:
     persona: str | None = None
     """The exact persona."""
     created_before: datetime | None = None
+    status: ReviewStatus | None = None
+    """The status of the review; `unreviewed` also without a review."""
+    rating_below: int | None = None
+    """A rating that is lower than this; conversations without a rating have none."""
+    rating_from: int | None = None
+    """A rating that is this or higher."""
+    tags: tuple[str, ...] = ()
+    """Tags that the conversation has, all of them."""
+    untagged: bool = False
+    """Whether the conversation has no tags."""
 
     def __post_init__(self) -> None:
+        if self.status is not None:
+            object.__setattr__(self, "status", parse_status(self.status))
+        check_rating(self.rating_below, name="rating_below", least=MIN_RATING + 1)
+        check_rating(self.rating_from, name="rating_from")
+        check_tags(self.tags)
+        if self.tags and self.untagged:
+            raise SettingsError("Untagged conversations have no tags; select by tags, or untagged ones", setting="tags")
         others = (("job", self.job_id), ("search", self.search), ("persona", self.persona))
         # Chained, because there may be a million ids.
         for name, text in chain((("id", conversation_id) for conversation_id in self.ids), others):
@@ -55,13 +75,26 @@ class Selection:
     def is_narrowed(self) -> bool:
         """Whether it has any condition."""
         conditions = (self.job_id, self.search, self.persona, self.created_before)
-        return bool(self.ids) or any(condition is not None for condition in conditions)
+        return bool(self.ids) or any(condition is not None for condition in conditions) or self.has_review_conditions
+
+    @property
+    def has_review_conditions(self) -> bool:
+        """Whether any condition is about reviews."""
+        conditions = (self.status, self.rating_below, self.rating_from)
+        return any(condition is not None for condition in conditions) or bool(self.tags) or self.untagged
 
     def matcher(self) -> Callable[[Mapping[str, Any]], bool]:
         """Return a function that checks, like the database, whether a conversation in the native shape is selected."""
         ids = frozenset(self.ids)
         before = to_text(self.created_before) if self.created_before is not None else None
         needle = self.search.casefold() if self.search is not None else None
+        review_matches = review_matcher(
+            status=self.status,
+            rating_below=self.rating_below,
+            rating_from=self.rating_from,
+            tags=self.tags,
+            untagged=self.untagged,
+        )
 
         def matches(document: Mapping[str, Any]) -> bool:
             return (
@@ -69,6 +102,7 @@ class Selection:
                 and (self.job_id is None or document["job_id"] == self.job_id)
                 and (self.persona is None or document["persona"] == self.persona)
                 and (before is None or document["created_at"] < before)
+                and review_matches(document)
                 and (needle is None or _contains_text(document, needle))
             )
 

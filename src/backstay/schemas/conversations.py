@@ -10,6 +10,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.library.exports.request import ExportResult
 from backstay.library.imports.imported_conversation import ImportResult
+from backstay.library.review import Review, ReviewStatus
 from backstay.library.store import ConversationSummary
 from backstay.library.turn import ToolCall, Turn
 from backstay.schemas.base import ApiObject, BadRowOut, Moment, next_cursor
@@ -25,6 +26,25 @@ class ConversationSummaryOut(ApiObject):
     item_id: str | None
     turns: int
     created_at: str
+    status: ReviewStatus
+    rating: int | None
+    tags: list[str]
+
+
+class ReviewOut(ApiObject):
+    """What a curator thinks of a conversation. `reviewer` changed it last, at `reviewedAt`."""
+
+    status: ReviewStatus
+    rating: int | None
+    tags: list[str]
+    note: str | None
+    reviewer: str | None
+    reviewed_at: Moment | None
+
+    @classmethod
+    def from_review(cls, review: Review | None) -> Self:
+        """Return a review; without one, an empty one."""
+        return cls.model_validate(review or Review())
 
 
 class ConversationsOut(ApiObject):
@@ -87,7 +107,10 @@ class TurnOut(ApiObject):
 
 
 class ConversationOut(ApiObject):
-    """A whole conversation. `tools` are the definitions of the tools that the model could call."""
+    """A whole conversation. `tools` are the definitions of the tools that the model could call.
+
+    Without a review, the status is `unreviewed` and the other fields of `review` are empty.
+    """
 
     id: str | None
     topic: str | None
@@ -99,6 +122,7 @@ class ConversationOut(ApiObject):
     item_id: str | None
     created_at: Moment | None
     updated_at: Moment | None
+    review: ReviewOut
     turns: list[TurnOut]
 
     @classmethod
@@ -114,6 +138,7 @@ class ConversationOut(ApiObject):
             item_id=conversation.item_id,
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
+            review=ReviewOut.from_review(conversation.review),
             turns=[TurnOut.from_turn(turn, number) for number, turn in enumerate(conversation.turns, start=1)],
         )
 

@@ -27,3 +27,26 @@ def test_half_of_a_surrogate_pair_selects_nothing(conditions):
     """A selection with half of a surrogate pair is refused before the database is queried."""
     with pytest.raises(SettingsError, match="of a selection is not valid Unicode"):
         Selection(**conditions)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        ({"status": "good"}, "The status must be one of unreviewed, kept, rejected"),
+        ({"rating_below": 1}, "The rating_below must be a whole number from 2 to 5"),
+        ({"rating_from": 6}, "The rating_from must be a whole number from 1 to 5"),
+        ({"rating_from": True}, "The rating_from must be a whole number from 1 to 5"),
+        ({"tags": ("a\x00",)}, "has a line break or a control character"),
+        ({"tags": ("a",), "untagged": True}, "Untagged conversations have no tags"),
+    ],
+)
+def test_wrong_conditions_on_reviews_are_refused(conditions, message):
+    """A condition that no review can meet is refused by name."""
+    with pytest.raises(SettingsError, match=message):
+        Selection(**conditions)
+
+
+def test_conditions_on_reviews_narrow_a_selection():
+    """Each condition on reviews is enough for a selection."""
+    for conditions in ({"status": "unreviewed"}, {"rating_below": 5}, {"tags": ("a",)}, {"untagged": True}):
+        assert Selection(**conditions).check().is_narrowed

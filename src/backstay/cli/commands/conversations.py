@@ -18,10 +18,11 @@ from backstay.other_owners import OwnedKind
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
+    from backstay.library.review import Review
     from backstay.library.store import ConversationSummary
     from backstay.library.turn import Turn
 
-_COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED")
+_COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED", "REVIEW")
 
 
 @command()
@@ -37,12 +38,13 @@ async def list_conversations(
 ) -> None:
     """List conversations, the newest first.
 
-    In a pipe: one conversation per line, tabs between id, topic, persona, job, item, number of turns and time.
+    In a pipe: one conversation per line, tabs between id, topic, persona, job, item, number of turns, time and review.
 
     \b
     Examples:
       backstay conversations list --job topics --limit 10
       backstay conversations list --search "lighthouse" --older-than 30d
+      backstay conversations list --unreviewed --tag good
       backstay conversations list --json
     """
     selection = conditions.selection()
@@ -86,7 +88,27 @@ async def show(
 def _row(summary: "ConversationSummary") -> tuple[object, ...]:
     texts = (summary.topic or "", summary.persona or "")
     ids = (printed_id(value or "") for value in (summary.job_id, summary.item_id))
-    return printed_id(summary.id), *texts, *ids, summary.turns, summary.created_at
+    review = ", ".join(_judgement(summary.review)) if summary.review is not None else ""
+    return printed_id(summary.id), *texts, *ids, summary.turns, summary.created_at, review
+
+
+def _judgement(review: "Review") -> "Iterator[str]":
+    """Yield the status, the rating and the tags of a review, as far as it has them."""
+    if review.status != "unreviewed":
+        yield review.status
+    if review.rating is not None:
+        yield f"rated {review.rating}"
+    yield from review.tags
+
+
+def _review_fields(review: "Review") -> "Iterator[tuple[str, str | None]]":
+    yield "status", review.status
+    yield "rating", str(review.rating) if review.rating is not None else None
+    for tag in review.tags:
+        yield "tag", tag
+    yield "note", review.note
+    reviewed_at = format_time(review.reviewed_at) if review.reviewed_at is not None else ""
+    yield "reviewed", f"{reviewed_at} by {review.reviewer}" if review.reviewer is not None else reviewed_at
 
 
 def _format_lines(conversation: "Conversation") -> list[str]:
@@ -99,6 +121,7 @@ def _format_lines(conversation: "Conversation") -> list[str]:
         ("item", conversation.item_id and printed_id(conversation.item_id)),
         ("created", conversation.created_at and format_time(conversation.created_at)),
         *(("metadata", f"{name}={_as_text(value)}") for name, value in conversation.metadata.items()),
+        *(_review_fields(conversation.review) if conversation.review is not None else ()),
     )
     lines = [f"{name:<9} {printable(value)}" for name, value in fields if value is not None]
     if conversation.tools:

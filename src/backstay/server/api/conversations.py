@@ -11,8 +11,9 @@ from backstay.library.choices import DEFAULT_FORMAT, AddableField, ExportFormat,
 from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.formats import ReasoningMode, SystemMode
 from backstay.library.imports.imported_conversation import ImportResult
+from backstay.library.review import ReviewStatus
 from backstay.library.selection import Selection
-from backstay.limits import MAX_ID, MAX_PERSONA, MAX_SEARCH
+from backstay.limits import MAX_ID, MAX_PERSONA, MAX_RATING, MAX_SEARCH, MAX_TAGS, MIN_RATING
 from backstay.readers.read_options import ReadOptions
 from backstay.schemas import ConversationOut, ConversationsOut, ExportPlanOut, ImportOut
 from backstay.server import exports, uploads
@@ -30,7 +31,7 @@ from backstay.server.api.common import (
     token_scheme,
 )
 from backstay.server.api.reading import Delimiter, Encoding
-from backstay.server.api.selections import Id, SelectionIn
+from backstay.server.api.selections import Id, SelectionIn, Tag
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
 
@@ -92,11 +93,26 @@ async def list_conversations(
     ] = None,
     persona: Annotated[Text | None, Query(max_length=MAX_PERSONA, description="The exact persona.")] = None,
     created_before: Annotated[MomentIn | None, Query(alias="createdBefore")] = None,
+    status: Annotated[ReviewStatus | None, Query(description="The status of the review.")] = None,
+    rating_below: Annotated[int | None, Query(alias="ratingBelow", gt=MIN_RATING, le=MAX_RATING)] = None,
+    rating_from: Annotated[int | None, Query(alias="ratingFrom", ge=MIN_RATING, le=MAX_RATING)] = None,
+    tag: Annotated[list[Tag] | None, Query(max_length=MAX_TAGS, description="A tag; repeated: all of them.")] = None,
+    untagged: Annotated[bool, Query(description="Whether only conversations without tags are listed.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ConversationsOut:
     """List conversations, newest first, without the text of their turns."""
-    selection = Selection(job_id=job_id, search=search, persona=persona, created_before=created_before)
+    selection = Selection(
+        job_id=job_id,
+        search=search,
+        persona=persona,
+        created_before=created_before,
+        status=status,
+        rating_below=rating_below,
+        rating_from=rating_from,
+        tags=tuple(tag or ()),
+        untagged=untagged,
+    )
     narrowed = selection if selection.is_narrowed else None
     page = await services.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)
     return ConversationsOut.from_page(page, limit=limit, cursor=cursors.encode)

@@ -4,11 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from backstay.library.review import ReviewStatus
 from backstay.library.selection import Selection
-from backstay.limits import MAX_IDS, MAX_PERSONA, MAX_SEARCH
+from backstay.limits import MAX_IDS, MAX_PERSONA, MAX_RATING, MAX_SEARCH, MAX_TAG, MAX_TAGS, MIN_RATING
 from backstay.server.api.common import ApiInput, MomentIn, Text
 
 Id = Annotated[Text, Field(min_length=1)]
+Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING)]
+Tag = Annotated[Text, Field(min_length=1, max_length=MAX_TAG)]
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Ids = Annotated[
     list[Id],
@@ -30,6 +34,15 @@ class SelectionIn(ApiInput):
     """Part of the topic, the persona or a turn; case-insensitive."""
     persona: Annotated[Text, Field(max_length=MAX_PERSONA)] | None = None
     created_before: MomentIn | None = None
+    status: Annotated[ReviewStatus, Field(strict=False)] | None = None
+    """The status of the review; `unreviewed` also without a review."""
+    rating_below: Annotated[int, Field(gt=MIN_RATING, le=MAX_RATING)] | None = None
+    rating_from: Rating | None = None
+    """A rating that is this or higher."""
+    tags: Tags | None = None
+    """Tags that the conversation has, all of them."""
+    untagged: bool = False
+    """Whether the conversation has no tags."""
     all: bool = False
 
     def to_selection(self) -> Selection:
@@ -41,4 +54,9 @@ class SelectionIn(ApiInput):
             search=self.search,
             persona=self.persona,
             created_before=self.created_before,
+            status=self.status,
+            rating_below=self.rating_below,
+            rating_from=self.rating_from,
+            tags=tuple(self.tags or ()),
+            untagged=self.untagged,
         ).check()

@@ -10,7 +10,7 @@ from functools import cache
 
 from backstay.library.selection import Selection
 from backstay.storage.sql.database import AddedColumns
-from backstay.storage.sql.selection_conditions import conditions
+from backstay.storage.sql.selection_conditions import insert_conditions
 from backstay.storage.sql.statement_files import read_statement
 
 _VALUE = re.compile(r"(?<!:):(\w+)\b")
@@ -73,15 +73,15 @@ class Statements:
 
     def _render(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
         keys = _REQUESTED_KEYS if selection is None else query("selected_conversation_keys")
-        selected = conditions(selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
         text = text.replace("{requested}", keys)
+        text = insert_conditions(text, selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
         if is_copy := (only_rows := _ONLY_ROWS.fullmatch(text)) is not None:
             text = f"COPY {only_rows[1]}\nFROM STDIN{'' if only_rows[3] else ' (FORMAT binary)'}"
         added = "".join(
             f", {quoted(name)}{'' if is_copy or PLAIN_TYPES.fullmatch(kind) else '::text'}"
             for name, kind in (columns or {}).items()
         )
-        text = _ROWS.sub(_unnest_columns, text).replace("{selected}", _FOLDED.sub(self._fold_case, selected))
+        text = _FOLDED.sub(self._fold_case, _ROWS.sub(_unnest_columns, text))
         text = _FUNCTIONS.sub(r"pg_catalog.\1", text.replace("{schema}", self.schema))
         if is_copy:  # a COPY has no values to bind
             return text.replace("{columns}", added)

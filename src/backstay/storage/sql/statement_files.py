@@ -9,7 +9,8 @@ differ, and is searched first. Placeholders of the shared files:
   `{rows:type,type+}`, stands for columns that a user has added.
 - `{columns}`: the names of these added columns.
 - `:1`, `:2`, …: values of a statement over many rows that all rows share.
-- `{selected}`: the conditions of a selection of conversations.
+- `{selected}`: the conditions of a selection of conversations; `{selected_in_range}` those of a statement over the
+  conversations between the keys `:after` and `:before`.
 - `{indexed_by:index}`: forces SQLite to use this index. It could choose a worse one, since it does not know how many
   rows are in each state.
 - `{lock:clause}`: the row lock that PostgreSQL takes. SQLite needs none, since it has one writer at a time.

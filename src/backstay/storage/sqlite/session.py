@@ -10,7 +10,7 @@ import orjson
 from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.selection import Selection
 from backstay.storage.sql.database import AddedColumns, Row, Value, Values
-from backstay.storage.sql.selection_conditions import conditions
+from backstay.storage.sql.selection_conditions import insert_conditions
 from backstay.storage.sqlite.queries import bind_rows, query
 from backstay.storage.sqlite.user_tables import SqliteTables
 
@@ -105,8 +105,8 @@ class SqliteSession:
     def _cursor(self, name: str, values: Values | None, selection: Selection | None) -> apsw.Cursor:
         text = query(name)
         if selection is not None:
-            selected = conditions(selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
-            text = text.replace("{selected}", selected)
+            text = insert_conditions(text, selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
+            text = text.replace("{schema}", "main")
         return self.connection.execute(text, values)
 
 
