@@ -134,3 +134,23 @@ def _kill(path, when):
         cwd=Path(__file__).parents[1], env={**os.environ}, check=False, timeout=60,
     )  # fmt: skip
     assert killed.returncode == -9
+
+
+@pytest.mark.parametrize(("form", "name"), [("native", "all.jsonl"), ("parquet", "all.parquet")])
+async def test_reviews_come_back_from_an_export(path, tmp_path, form, name):
+    """An export that is imported into another library brings the reviews along, with who reviewed and when."""
+    file = tmp_path / name
+    async with Backstay.open(path) as backstay:
+        await _fill(backstay, 3)
+        first, *_ = await backstay.conversations.list(limit=1)
+        await backstay.reviews.change(Selection(ids=(first.id,)), CHANGE, reviewer="Ann")
+        await backstay.conversations.write_export(file, format=form)
+        exported = {stored.id: stored.review async for stored in backstay.conversations.export()}
+        await backstay.conversations.delete(_ALL)
+        await backstay.conversations.import_file(file)
+        again = await backstay.conversations.import_file(file)
+        imported = {stored.id: stored.review async for stored in backstay.conversations.export()}
+
+    assert imported == exported
+    assert (again.imported, again.identical) == (0, 3)
+    assert [review.reviewer for review in exported.values() if review is not None] == ["Ann"]

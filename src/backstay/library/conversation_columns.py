@@ -9,12 +9,23 @@ import pyarrow as pa
 
 from backstay.library.conversation import Conversation
 from backstay.library.provenance import ADDABLE_FIELDS
+from backstay.library.review import Review
 from backstay.library.turn import Turn
 
 _TEXTS = ("id", "topic", "persona", "content", "job_id", "item_id")
 _TIMES = ("created_at", "updated_at")
 _TEXT, _TIME = pa.string(), pa.timestamp("us", "UTC")
 _FUNCTION = pa.struct({"name": _TEXT, "arguments": _TEXT})
+_REVIEW = pa.struct(
+    {
+        "status": _TEXT,
+        "rating": pa.int64(),
+        "tags": pa.list_(_TEXT),
+        "note": _TEXT,
+        "reviewer": _TEXT,
+        "reviewed_at": _TEXT,
+    }
+)
 _MESSAGE = {"role": _TEXT, "content": _TEXT}
 _MESSAGE_FIELDS = {
     "name": _TEXT,
@@ -37,7 +48,7 @@ class ConversationColumns:
         self._with_fields = with_fields
         self._added = added
         self._message_type = pa.struct({**_MESSAGE, **(_MESSAGE_FIELDS if with_fields else {})})
-        columns = {**dict.fromkeys(_TEXTS, _TEXT), **dict.fromkeys(_TIMES, _TIME), "metadata": _TEXT}
+        columns = {**dict.fromkeys(_TEXTS, _TEXT), **dict.fromkeys(_TIMES, _TIME), "metadata": _TEXT, "review": _REVIEW}
         tools = {"tools": _TEXT} if with_fields else {}
         columns |= dict.fromkeys(added, _TEXT)
         self.schema = pa.schema({**columns, "messages": pa.list_(self._message_type), **tools})
@@ -66,6 +77,7 @@ class ConversationColumns:
         columns["metadata"].append(self._json(conversation.metadata))
         for name in self._added:
             columns[name].append(self._json(ADDABLE_FIELDS[name](conversation)))
+        columns["review"].append(self._review(conversation.review))
         if self._with_fields:
             columns["tools"].append(self._json(conversation.tools))
         for turn in conversation.turns:
@@ -125,6 +137,12 @@ class ConversationColumns:
             arrays.append(pa.array(values, field.type))
         messages = pa.StructArray.from_arrays(arrays, fields=list(self._message_type))
         return pa.ListArray.from_arrays(pa.array(self._ends, pa.int32()), messages)
+
+    def _review(self, review: Review | None) -> dict[str, Any] | None:
+        if review is None:
+            return None
+        self._counted(review.note)
+        return review.to_dict()
 
     def _json(self, value: Any) -> str | None:
         return self._counted(orjson.dumps(value).decode()) if value else None

@@ -27,7 +27,10 @@ def curation_to_json(review: Mapping[str, Any] | None, versions: Sequence[Mappin
 
 
 def checked_curation(document: Mapping[str, Any]) -> bytes:
-    """Return the canonical JSON of a curation from a file. Raises KeyError, TypeError or ValueError if it is none."""
+    """Return the canonical JSON of a curation from a file. Raises KeyError, TypeError or ValueError if it is none.
+
+    Raises SettingsError if its review may not be stored.
+    """
     review, versions = document.get("review"), document.get("versions", [])
     numbers = [version["number"] for version in versions]
     if numbers != list(range(1, len(numbers) + 1)) or not document.keys() <= {"review", "versions"}:
@@ -36,7 +39,7 @@ def checked_curation(document: Mapping[str, Any]) -> bytes:
         from_text(version["replaced_at"])
         if not isinstance(orjson.loads(version["line"]), dict) or version.keys() != _VERSION_KEYS:
             raise ValueError
-    return curation_to_json(Review.from_dict(review).to_dict() if review else None, versions)
+    return curation_to_json(Review.from_dict(review).check().to_dict() if review else None, versions)
 
 
 def curation_digest(curation: bytes | None) -> bytes | None:

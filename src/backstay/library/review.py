@@ -62,10 +62,13 @@ class Review:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the review of a dict that `to_dict` returned. Raises KeyError, TypeError or ValueError for another."""
+        """Return the review of a dict that `to_dict` returned. Raises KeyError, TypeError or ValueError for another.
+
+        Whether it may be stored is up to `check`.
+        """
         if not isinstance(values["tags"], list):
             raise TypeError
-        review = cls(
+        return cls(
             status=ReviewStatus(values["status"]),
             rating=values["rating"],
             tags=tuple(sorted(set(values["tags"]))),
@@ -73,10 +76,6 @@ class Review:
             reviewer=values["reviewer"],
             reviewed_at=from_text(values["reviewed_at"]),
         )
-        try:
-            return review.check()
-        except SettingsError as error:
-            raise ValueError from error
 
 
 def parse_status(value: str) -> ReviewStatus:

@@ -8,7 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from backstay.library.canonical_json import is_encodable
 from backstay.library.conversation import Conversation
+from backstay.library.review import Review, ReviewStatus
 from backstay.library.turn import ToolCall, Turn, text_of_parts
 
 PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png"}}
@@ -80,6 +82,20 @@ def described() -> dict[str, st.SearchStrategy[Any]]:
         **dict.fromkeys(("created_at", "updated_at"), times),
         "metadata": metadata,
     }
+
+
+def reviews() -> st.SearchStrategy[Review]:
+    """Return the strategy of reviews."""
+    lines = st.from_regex(r"[^\s\x00-\x1f\x7f-\x9f]{1,9}", fullmatch=True).filter(is_encodable)
+    return st.builds(
+        Review,
+        st.sampled_from(ReviewStatus),
+        st.none() | st.integers(1, 5),
+        st.sets(lines, max_size=3).map(lambda tags: tuple(sorted(tags))),
+        st.none() | TEXT,
+        st.none() | lines,
+        st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+    )
 
 
 _TOOLS = st.builds(

@@ -8,6 +8,7 @@ from typing import Any
 
 from backstay.library.conversation import Conversation
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
+from backstay.library.imports.imported_review import take_review
 from backstay.library.imports.shapes import read_row
 from backstay.library.record import TURNS, Document
 from backstay.library.training_content import field_block_types
@@ -27,10 +28,12 @@ def import_lines(data: bytes, *, split_reasoning: bool = False) -> list[Conversa
 def import_rows(rows: Iterable[dict[str, Any]], *, split_reasoning: bool = False) -> list[Conversation]:
     """Return the conversations of rows."""
     errors = InputErrors("the export")
+    read = [InputRow(number, row) for number, row in enumerate(rows, start=1)]
     return [
-        _to_conversation(document)
-        for number, row in enumerate(rows, start=1)
-        for document in read_row(InputRow(number, row), errors, split_reasoning=split_reasoning)
+        replace(_to_conversation(document), review=review)
+        for row in read
+        for review in [take_review(row, errors)]
+        for document in read_row(row, errors, split_reasoning=split_reasoning)
     ]
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backstay.errors import SettingsError
 from backstay.library.curation import append_curation, checked_curation, curation_to_json, split_curation
 from support.data.conversation_strategies import conversations
 
@@ -63,5 +64,5 @@ def test_a_curation_of_a_file_is_canonical():
 )
 def test_another_value_is_refused(change):
     """A curation that a backup cannot hold is refused."""
-    with pytest.raises((KeyError, TypeError, ValueError)):
+    with pytest.raises((KeyError, TypeError, ValueError, SettingsError)):
         checked_curation({**_CURATION, **change})

@@ -4,19 +4,22 @@ import csv
 import io
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from backstay.errors import InvalidRow
 from backstay.library.conversation import Conversation
 from backstay.library.formats import Format, FormatOptions, Loss, ReasoningMode, SystemMode, load_format
 from backstay.library.loss import MORE_THAN_TEXT
+from backstay.library.review import Review
 from backstay.library.training_content import count_features
 from backstay.library.turn import Turn
-from support.data.conversation_strategies import IMAGE_BLOCK, REDACTED, TEXT, Having, conversations, described
+from support.data.conversation_strategies import IMAGE_BLOCK, REDACTED, TEXT, Having, conversations, described, reviews
 from support.data.exported import export
-from support.data.imported import equal, import_lines
+from support.data.imported import equal, import_lines, import_rows
 
 _TEXT_ONLY = Having(names=False, weights=False, reasoning=False, parts=(), calls=False, systems=False)
 _LEFT_OUT = (Loss.NO_TEXT, Loss.ROLES, Loss.SYSTEM, Loss.ORDER, Loss.AFTER_ANSWER)
@@ -37,6 +40,43 @@ def test_what_describes_a_conversation_comes_back_too(name, conversation):
     (imported,) = import_lines(export(load_format(name)(FormatOptions(metadata=True)), conversation))
 
     assert equal(imported, conversation)
+
+
+@given(conversation=conversations(**described()), review=reviews())
+def test_a_review_comes_back(conversation, review):
+    """A review is in the native format, and is imported as it was; it is no part of what `to_dict` returns."""
+    reviewed = replace(conversation, review=review)
+
+    (imported,) = import_lines(export(load_format("native")(), reviewed))
+
+    assert (imported.review, equal(imported, conversation)) == (review, True)
+    assert (reviewed.to_dict(), reviewed.digest()) == (conversation.to_dict(), conversation.digest())
+
+
+@pytest.mark.parametrize(
+    "review",
+    ["good", {"stars": 5}, {"status": "kept"}, {"status": "kept", "tags": [], "reviewed_at": None, "mine": 1}],
+)
+def test_what_is_no_review_becomes_metadata(review):
+    """The value of another program under the key of a review is kept as metadata."""
+    row = {"messages": [{"role": "user", "content": "x"}], "review": review}
+
+    (imported,) = import_rows([row])
+
+    assert (imported.review, imported.metadata) == (None, {"review": review})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rating": 6}, {"status": "good"}, {"tags": "a"}, {"tags": [["a"]]}, {"tags": ["a\n"]}, {"reviewed_at": "soon"},
+     {"note": "\ud800"}, {"reviewer": 3}, {"reviewed_at": None}],
+)  # fmt: skip
+def test_a_wrong_review_is_refused(wrong):
+    """A row whose review has a value that no review has is refused by its line."""
+    review = {**Review(reviewed_at=datetime(2026, 1, 1, tzinfo=UTC)).to_dict(), **wrong}
+
+    with pytest.raises(InvalidRow, match="the export line 1: its review is wrong: "):
+        import_rows([{"messages": [{"role": "user", "content": "x"}], "review": review}])
 
 
 @pytest.mark.parametrize(

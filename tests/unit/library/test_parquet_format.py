@@ -15,7 +15,7 @@ from backstay import Conversation, ToolCall, Turn
 from backstay.errors import SettingsError
 from backstay.library.formats import FormatOptions, Loss, parquet
 from backstay.library.formats.parquet import ParquetFormat
-from support.data.conversation_strategies import ANY_TEXT, TEXT, Having, conversations, described
+from support.data.conversation_strategies import ANY_TEXT, TEXT, Having, conversations, described, reviews
 from support.data.exported import export
 from support.data.imported import equal, import_rows
 
@@ -47,6 +47,14 @@ def test_everything_comes_back(exported):
     assert len(imported) == len(exported)
     assert all(map(equal, imported, exported))
     assert not any(ParquetFormat().prepare(each).losses or ParquetFormat().omitted_fields(each) for each in exported)
+
+
+@given(exported=conversations(Having(custom_calls=False), **described()), review=reviews())
+def test_a_review_comes_back(exported, review):
+    """The review is a column, and is imported as it was."""
+    (imported,) = import_rows(_rows(export(ParquetFormat(), replace(exported, review=review))))
+
+    assert (imported.review, equal(imported, exported)) == (review, True)
 
 
 @given(exported=st.lists(conversations(_PLAIN, **described()), max_size=3))

@@ -6,7 +6,7 @@ from backstay.library.json_lines import write_line
 
 
 class NativeFormat(Format):
-    """The native shape (`Conversation.to_dict`), as JSON lines."""
+    """The native shape (`Conversation.to_dict`) with the review, as JSON lines."""
 
     label = "All fields (JSONL)"
     is_for_training = False
@@ -15,4 +15,5 @@ class NativeFormat(Format):
     written_fields = (*DESCRIPTIVE_FIELDS, *DESCRIPTIVE_TURN_FIELDS)
 
     def chunk(self, conversation: Conversation) -> bytes:
-        return write_line(conversation.to_dict())
+        review = conversation.review
+        return write_line({**conversation.to_dict(), "review": review.to_dict() if review is not None else None})

@@ -25,6 +25,7 @@ from backstay.library.batches import split_by_size
 from backstay.library.curation import append_curation
 from backstay.library.id_text import id_fault
 from backstay.library.imports.imported_conversation import ImportedConversation, to_document, with_id_prefix
+from backstay.library.imports.imported_review import take_review
 from backstay.library.imports.input_files import ImportFiles
 from backstay.library.imports.shapes import keys_of_rows, read_row
 from backstay.library.imports.shapes.native import read_backup_row, take_curation
@@ -238,8 +239,8 @@ class ImportSource:
             raise self.origin.empty()
 
     def _read_row(self, row: InputRow, origin: InputErrors) -> list[ImportedConversation]:
-        documents = read_row(row, origin, split_reasoning=self._split_reasoning)
-        conversations = [self._to_conversation(row, document) for document in documents]
+        curation, documents = take_review(row, origin), read_row(row, origin, split_reasoning=self._split_reasoning)
+        conversations = [replace(self._to_conversation(row, document), curation=curation) for document in documents]
         self._rows_without_id += any(document["id"] is None for document in documents)
         return conversations
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from backstay.clock import from_text
+from backstay.errors import SettingsError
 from backstay.library.curation import CURATION, checked_curation
 from backstay.library.imports.import_row import ImportRow
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
@@ -61,7 +62,7 @@ def take_curation(document: Document, origin: InputErrors, line: int) -> bytes |
     curation = document.pop(CURATION, None)
     try:
         return None if curation is None else checked_curation(curation)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, SettingsError) as error:
         raise origin.invalid_row(line, "its review or kept versions are not as a backup has them") from error
 
 
