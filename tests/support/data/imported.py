@@ -6,11 +6,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from backstay.library.conversation import Conversation
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.imports.imported_review import take_review
 from backstay.library.imports.shapes import read_row
 from backstay.library.record import TURNS, Document
+from backstay.library.review import Review
 from backstay.library.training_content import field_block_types
 from backstay.library.turn import Turn, part_type
 from backstay.readers.input_errors import InputErrors
@@ -30,11 +33,15 @@ def import_rows(rows: Iterable[dict[str, Any]], *, split_reasoning: bool = False
     errors = InputErrors("the export")
     read = [InputRow(number, row) for number, row in enumerate(rows, start=1)]
     return [
-        replace(_to_conversation(document), review=review)
+        replace(_to_conversation(document), review=_to_review(curation))
         for row in read
-        for review in [take_review(row, errors)]
+        for curation in [take_review(row, errors)]
         for document in read_row(row, errors, split_reasoning=split_reasoning)
     ]
+
+
+def _to_review(curation: bytes | None) -> Review | None:
+    return None if curation is None else Review.from_dict(orjson.loads(curation)["review"])
 
 
 def _to_conversation(document: Document) -> Conversation:

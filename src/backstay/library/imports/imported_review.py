@@ -32,4 +32,4 @@ def take_review(row: InputRow, origin: InputErrors) -> bytes | None:
         raise origin.invalid_row(row.line, f"its review is wrong: {error.message}") from error
     except (TypeError, ValueError) as error:
         raise origin.invalid_row(row.line, "its review is wrong: the status, the tags or the time") from error
-    return None if review.is_empty else curation_to_json(review.to_dict(), ())
+    return curation_to_json(review.to_dict(), ())

@@ -9,8 +9,9 @@ import orjson
 from backstay.backup.backup import Backup, BackupItem
 from backstay.library.curation import curation_digest, curation_to_json
 from backstay.library.record import Record
-from backstay.library.review import ReviewStatus
+from backstay.library.review import Review
 from backstay.storage.sql.database import Row, Session
+from backstay.storage.sql.reviews import find_reviews, put_reviews
 
 NO_CURATION = b"{}"
 """What is recorded as late if a conversation had a review or versions at its backup, and none when it was deleted."""
@@ -19,8 +20,9 @@ NO_CURATION = b"{}"
 class Curations:
     """The reviews and kept versions in a database, as one transaction sees them."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, owner: str) -> None:
         self._session = session
+        self._owner = owner
         self.exist = bool(session.value("has_curation"))
         """Whether any conversation, of any owner, has one."""
 
@@ -34,37 +36,30 @@ class Curations:
         """Return the curation of those conversations that have one, by key."""
         if not self.exist:
             return {}
-        rows: list[Row] = [(key,) for key in keys]
-        tags: dict[int, list[str]] = defaultdict(list)
-        for key, tag in self._session.select_many("tags_of_conversations", rows):
-            tags[key].append(tag)
-        reviews = {
-            row[0]: _review(row, tags[row[0]]) for row in self._session.select_many("reviews_of_conversations", rows)
-        }
+        found = find_reviews(self._session, self._owner, keys)
+        reviews = {key: review for key, review in found.items() if not review.is_empty}
         versions: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for key, number, line, editor, replaced_at in self._session.select_many("versions_of_conversations", rows):
+        for key, number, line, editor, replaced_at in self._session.select_many(
+            "versions_of_conversations", [(key,) for key in keys]
+        ):
             versions[key].append({"editor": editor, "line": line, "number": number, "replaced_at": replaced_at})
-        curated = dict.fromkeys((*reviews, *versions))
-        return {key: curation_to_json(reviews.get(key), versions.get(key, ())) for key in curated}
+        return {
+            key: curation_to_json(reviews[key].to_dict() if key in reviews else None, versions.get(key, ()))
+            for key in dict.fromkeys((*reviews, *versions))
+        }
 
-    def insert(self, owner: str, curations: Mapping[int, bytes]) -> None:
+    def insert(self, curations: Mapping[int, bytes]) -> None:
         """Insert the curation of conversations, by key, that have none."""
-        reviews: list[Row] = []
-        tags: list[Row] = []
-        versions: list[Row] = []
-        for key, text in curations.items():
-            document = orjson.loads(text)
-            if review := document.get("review"):
-                status = None if review["status"] == ReviewStatus.UNREVIEWED else review["status"]
-                values = (review[name] for name in ("rating", "note", "reviewer", "reviewed_at"))
-                reviews.append((key, owner, status, *values))
-                tags += [(key, tag, owner) for tag in review["tags"]]
-            versions += [
-                (key, each["number"], owner, each["line"], each["editor"], each["replaced_at"])
-                for each in document.get("versions", ())
-            ]
-        self._session.execute_many("insert_reviews", reviews)
-        self._session.execute_many("insert_tags", tags)
+        documents = {key: orjson.loads(text) for key, text in curations.items()}
+        reviews = {
+            key: Review.from_dict(document["review"]) for key, document in documents.items() if "review" in document
+        }
+        versions: list[Row] = [
+            (key, each["number"], self._owner, each["line"], each["editor"], each["replaced_at"])
+            for key, document in documents.items()
+            for each in document.get("versions", ())
+        ]
+        put_reviews(self._session, self._owner, reviews)
         self._session.execute_many("insert_versions", versions)
         self.exist = self.exist or bool(curations)
 
@@ -80,15 +75,3 @@ class Curations:
             if curation_digest(found.get(key)) != item.curation_digest
         ]
         self._session.execute_many("record_late_curation", late, backup.key)
-
-
-def _review(row: Row, tags: list[str]) -> dict[str, Any]:
-    _, status, rating, note, reviewer, reviewed_at = row
-    return {
-        "note": note,
-        "rating": rating,
-        "reviewed_at": reviewed_at,
-        "reviewer": reviewer,
-        "status": status or ReviewStatus.UNREVIEWED,
-        "tags": tags,
-    }

@@ -111,7 +111,7 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
             (batch, lock(session, backup.owner, [item.id for item in batch], columns))
             for batch in batched(items[limit:], _COMPARE_BATCH)
         ]
-    unchanged, outcomes, curations = {}, [], Curations(session)
+    unchanged, outcomes, curations = {}, [], Curations(session, backup.owner)
     for batch, locked in batches:
         live = {record.id: record for record in find_by_keys(session, backup.owner, locked.keys, columns)}
         to_delete: dict[int, BackupItem] = {}

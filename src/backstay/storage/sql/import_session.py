@@ -55,7 +55,7 @@ class ImportSession:
         self._line = 0
         self._stored_at = to_text(from_micros(now))
         self._columns = StoredColumns.from_session(session, related=False)
-        self._curations = Curations(session)
+        self._curations = Curations(session, owner)
         self._count = ImportResult(0, 0, 0, 0, 0)
         self._ids: Iterator[str | None] = iter(())
 
@@ -103,7 +103,7 @@ class ImportSession:
                 if incoming.curation is not None:
                     curations[conversation_id] = incoming.curation
         keys = self._put([dict(document) for document in new.values()])
-        self._curations.insert(self._owner, {keys[name]: curation for name, curation in curations.items()})
+        self._curations.insert({keys[name]: curation for name, curation in curations.items()})
 
     def _choose_id(self, incoming: ImportedConversation, existing: Mapping[str, Mapping[str, Any]]) -> str | None:
         """Return the id under which to store a conversation; None if it is not stored. Raises ConversationExists."""

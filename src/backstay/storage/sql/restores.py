@@ -123,7 +123,7 @@ class RestoreSession:
         self._backup = source.backup
         self._columns = _columns(session, source.columns)
         self._related = self._columns.related.restore(source.backup.owner)
-        self._curations = Curations(session)
+        self._curations = Curations(session, source.backup.owner)
         self._on_conflict = on_conflict
         self._now = now
         self._links = ItemLinks()
@@ -221,7 +221,7 @@ class RestoreSession:
             each.key: each for each in conversations if each.curation is not None and each.curation != NO_CURATION
         }
         restored = {key: conversation.curation or b"" for key, conversation in curated.items()}
-        self._curations.insert(self._backup.owner, restored)
+        self._curations.insert(restored)
         stored = self._curations.find(list(curated))
         for key, conversation in curated.items():
             if stored.get(key) != restored[key]:

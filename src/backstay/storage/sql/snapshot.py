@@ -59,7 +59,7 @@ class SqlSnapshot:
             # From this first read on, the session sees the database as it is now.
             columns = StoredColumns.from_session(session)
             self.database_kind, self.columns = session.kind, columns.as_mapping()
-            curations = Curations(session)
+            curations = Curations(session, owner)
             if isinstance(selection, KeySet):
                 records = read_by_keys(session, owner, selection, columns)
             else:
