@@ -190,7 +190,7 @@ async def test_a_selection_is_restored_with_its_reviews(library, path):
     assert await _curation(path) == [[row for row in rows if row[0] in (4, 5, 10)] for rows in before]
 
 
-@pytest.mark.parametrize("path", [DATABASES[0]], indirect=True, ids=str)
+@pytest.mark.parametrize("path", [DATABASES[0]], indirect=True, ids=["sqlite"])
 async def test_a_restore_that_would_change_a_review_is_refused(library, path):
     """If a trigger changes a review while it is restored, nothing is restored."""
     deleted = await library.conversations.delete(ALL)
