@@ -16,6 +16,7 @@ from backstay.cli.commands import (
     conversation_delete,
     conversation_export,
     conversation_import,
+    conversation_reviews,
     conversations,
     doctor,
     failed_items,
@@ -147,10 +148,15 @@ for command in (
 _add_group("items", "Show and edit single items of a job.", {"show": items.show, "edit": items.edit})
 _add_group(
     "conversations",
-    "List, show, import, export and delete conversations.",
+    "List, show, review, import, export and delete conversations.",
     {
         "list": conversations.list_conversations,
         "show": conversations.show,
+        "keep": conversation_reviews.keep,
+        "reject": conversation_reviews.reject,
+        "rate": conversation_reviews.rate,
+        "tag": conversation_reviews.tag,
+        "note": conversation_reviews.note,
         "import": conversation_import.import_,
         "export": conversation_export.export,
         "delete": conversation_delete.delete,

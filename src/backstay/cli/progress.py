@@ -145,6 +145,15 @@ def backup_progress_view(out: Output) -> "ProgressView[BackupProgress]":
     return _choose_view(out, describe_backup, ProgressState("preparing", ""))
 
 
+def review_progress_view(out: Output) -> "ProgressView[int]":
+    """Choose how to show the number of conversations that were reviewed so far."""
+    return _choose_view(
+        out,
+        lambda count: ProgressState("reviewing", format_count(count, "conversation")),
+        ProgressState("reviewing", ""),
+    )
+
+
 def _choose_view(
     out: Output, describe: Callable[[P], ProgressState], first: ProgressState, *, is_last_printed: bool = False
 ) -> ProgressView[P]:

@@ -11,6 +11,7 @@ from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.library.exports.request import ExportResult
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.review import Review, ReviewStatus
+from backstay.library.review_change import ReviewChangeResult
 from backstay.library.store import ConversationSummary
 from backstay.library.turn import ToolCall, Turn
 from backstay.schemas.base import ApiObject, BadRowOut, Moment, next_cursor
@@ -45,6 +46,17 @@ class ReviewOut(ApiObject):
     def from_review(cls, review: Review | None) -> Self:
         """Return a review; without one, an empty one."""
         return cls.model_validate(review or Review())
+
+
+class ReviewChangeOut(ApiObject):
+    """The counts of a change to reviews. `unchanged` were like this before, and keep their reviewer and time."""
+
+    changed: int
+    unchanged: int
+
+    @classmethod
+    def from_result(cls, result: ReviewChangeResult) -> Self:
+        return cls.model_validate(result)
 
 
 class ConversationsOut(ApiObject):

@@ -18,10 +18,10 @@ from backstay.library.review import Review
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
 from backstay.library.turn import Turn, bare_turn
-from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore, Values
+from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
-from backstay.storage.sql.review_ranges import find_newest_by_review
+from backstay.storage.sql.review_ranges import find_newest
 from backstay.storage.sql.reviews import find_reviews
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.times import now_micros
@@ -46,10 +46,9 @@ class SqlConversations(SqlStore):
     ) -> Sequence[ConversationSummary]:
         end = MAX_KEY if before is None else before
         values = {**selection_values(owner, selection), "before": end, "limit": limit}
-        find_rows = find_newest_by_review if selection.has_review_conditions else _find_newest
 
         def summaries(session: Session) -> Sequence[ConversationSummary]:
-            rows = find_rows(session, values, selection)
+            rows = find_newest(session, values, selection)
             reviews = find_reviews(session, owner, [row[-1] for row in rows])
             return [ConversationSummary(*(*row, reviews.get(row[-1]))) for row in rows]
 
@@ -112,10 +111,6 @@ class SqlConversations(SqlStore):
             return await self._database.write(partial(import_conversations, one_by_one=True))
         except OutcomeRefused as error:
             raise latest[0].refused_error(error) from error
-
-
-def _find_newest(session: Session, values: Values, selection: Selection) -> list[Row]:
-    return session.rows("conversation_summaries", values, selection=selection)
 
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> tuple[list[Conversation], int]:
