@@ -300,6 +300,7 @@ def test_limits_of_requests_are_those_that_apply():
         "`limit` of a list": [limits.MAX_PAGE],
         "a new id or job name": [limits.MAX_ID],
         "`search`; `persona`": [limits.MAX_SEARCH, limits.MAX_PERSONA],
+        "`note`; a tag; `tags`, `addTags`, `removeTags`": [limits.MAX_NOTE, limits.MAX_TAG, limits.MAX_TAGS],
         "names of columns, `recipe`, `processor`": [limits.MAX_NAME],
         "`reason`": [limits.MAX_REASON],
         "`concurrency`; `maxAttempts`; `timeoutSeconds`": [

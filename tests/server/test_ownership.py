@@ -59,7 +59,7 @@ async def test_data_of_others_looks_missing(api):
 async def test_control_without_owners_data_of_others_is_found(api, monkeypatch):
     """If every request is served as Ann's, Bob's requests for her data differ from those for missing data."""
     every = api.state.backstay.for_owner
-    monkeypatch.setattr(type(api.state.backstay), "for_owner", lambda _, __, *more: every(ANN, *more))
+    monkeypatch.setattr(type(api.state.backstay), "for_owner", lambda _, __, *more, **named: every(ANN, *more, **named))
 
     with pytest.raises(AssertionError, match=r"^GET /api/batches/{jobId} reaches data of another owner: 200"):
         await _check_that_foreign_looks_missing(api)

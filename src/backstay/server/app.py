@@ -24,6 +24,7 @@ from backstay.server.api import (
     deletes,
     health_and_metrics,
     recipes,
+    reviews,
     revisions,
     sessions,
 )
@@ -122,6 +123,7 @@ def create_app(
         revisions,
         batch_detail,
         deletes,
+        reviews,
         conversations,
         backup_files,
         backups,

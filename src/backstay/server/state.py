@@ -50,7 +50,10 @@ def services_of(request: Request) -> Services:
     """Return the services of the request's owner. Raises Problem if the request is not authenticated."""
     if request.state.owner is None:
         raise unauthorized()
-    return state_of(request).backstay.for_owner(request.state.owner)
+    state = state_of(request)
+    # A local token is the same for everyone, but the subject of a JSON Web Token is the user.
+    reviewer = request.state.owner if state.local is None else None
+    return state.backstay.for_owner(request.state.owner, reviewer=reviewer)
 
 
 async def cursors_of(request: Request) -> Cursors:

@@ -98,6 +98,10 @@ CASES: dict[str, Case] = {
     "PATCH /api/batches/{jobId}/items/{itemId}": Case({"topic": "x"}, own=(409,)),
     "GET /api/conversations": Case(names="nothing"),
     "GET /api/conversations/{conversationId}": Case(),
+    "PATCH /api/conversations/{conversationId}": Case({"status": "kept"}),
+    "POST /api/conversations/review": Case(
+        {"selection": {"conversationIds": ["{conversationId}"]}, "rating": 4}, names="body"
+    ),
     "POST /api/conversations/export": Case({"conversationIds": ["{conversationId}"]}, names="body"),
     "POST /api/conversations/export-plan": Case({"conversationIds": ["{conversationId}"]}, names="body"),
     "POST /api/conversations/import": Case(
