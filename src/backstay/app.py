@@ -31,6 +31,7 @@ from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
 from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.library.adoption_settings import adoption_from_settings
+from backstay.library.edits import Edits
 from backstay.library.exports.exporter import Exporter
 from backstay.library.reviews import Reviews
 from backstay.library.service import Conversations
@@ -53,12 +54,13 @@ _DEFAULT_CONCURRENCY = 16
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services for one owner's jobs, conversations, backups and imported jobs."""
+    """The services for one owner's jobs, conversations, edits, backups and imported jobs."""
 
     owner: str
     batches: Batches
     conversations: Conversations
     reviews: Reviews
+    edits: Edits
     backups: Backups
     waiting_imports: WaitingImports
 
@@ -108,6 +110,7 @@ class _Components:
         self.batches = services.batches
         self.conversations = services.conversations
         self.reviews = services.reviews
+        self.edits = services.edits
         self.backups = services.backups
         self.waiting_imports = services.waiting_imports
         self.idempotency = IdempotentRequests(store=self._store.expiring_values)
@@ -168,6 +171,7 @@ class _Components:
                 owner=owner,
                 reviewer=reviewer or self.settings.effective_reviewer,
             ),
+            edits=Edits(store=self._store.edits, owner=owner),
             backups=Backups(
                 store=stores.records,
                 folders=self._folders,

@@ -3,10 +3,11 @@
     BackstayError
       InputError             InputNotFound, InputEmpty, InputUnreadable, InputTooLarge, InvalidRow, DuplicateItem,
                              UnknownColumn
-      NotFound               JobNotFound, ItemNotFound, ConversationNotFound, BackupNotFound, StoreNotFound
+      NotFound               JobNotFound, ItemNotFound, ConversationNotFound, VersionNotFound, BackupNotFound,
+                             StoreNotFound
       Conflict               JobDiffers, ItemsDiffer, RecipeRevised, InvalidTransition, LeaseLost, JobHasWorkers,
-                             ConversationExists, RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse,
-                             IdempotencyKeyReused, IdempotencyKeyInFlight
+                             ConversationExists, ConversationChanged, EditBlocked, RestoreConflict, PlanOutdated,
+                             DeleteBlocked, BackupInUse, IdempotencyKeyReused, IdempotencyKeyInFlight
       Refused                JobNameNeeded, ConfirmationNeeded, ProcessorNotPortable, EmptySelection, NothingToRun,
                              CannotAdopt, AdoptedTableNotWritable, ProcessorNotAllowed, LossyExport,
                              ConversationUnwritable
@@ -123,6 +124,12 @@ class ConversationNotFound(NotFound):
     remedy = Remedy.LIST_CONVERSATIONS
 
 
+class VersionNotFound(NotFound):
+    """The conversation has no version of that number, or was not edited yet."""
+
+    remedy = Remedy.LIST_VERSIONS
+
+
 class BackupNotFound(NotFound):
     remedy = Remedy.LIST_BACKUPS
 
@@ -171,6 +178,14 @@ class ConversationExists(Conflict):
     """An import contains a conversation whose id is already taken."""
 
     remedy = Remedy.SKIP_OR_RENAME
+
+
+class ConversationChanged(Conflict):
+    """The conversation was changed since the editor read it, so the edit was not stored."""
+
+
+class EditBlocked(Conflict):
+    """Rows of other tables refer to turns that an edit would remove or renumber."""
 
 
 class RestoreConflict(Conflict):

@@ -51,6 +51,7 @@ class Remedy(StrEnum):
     ALLOW_PROCESSOR = "allow_processor"
     # -- conversations and backups
     LIST_CONVERSATIONS = "list_conversations"
+    LIST_VERSIONS = "list_versions"
     SELECT_CONVERSATIONS = "select_conversations"
     ALLOW_LOSSES = "allow_losses"
     """Export without what the format cannot hold, or in a format that holds it."""

@@ -118,7 +118,7 @@ def test_every_remedy_is_explained():
     """The reference of errors lists every remedy with its phrase on the command line."""
     page = (_ROOT / "docs" / "reference" / "errors.md").read_text()
     arguments = {"job_id": "JOB", "backup_id": "BACKUP", "host": "HOST", "map": "NAME", "directory": "DIRECTORY"}
-    arguments |= {"column_name": "COLUMN", "encoding": "cp1252"}
+    arguments |= {"column_name": "COLUMN", "encoding": "cp1252", "conversation_id": "ID"}
 
     for remedy in Remedy:
         phrase = PHRASES[remedy].format(**arguments, raw={"use": "VARIABLE@HOST"})

@@ -9,19 +9,9 @@ from backstay.library.store import ConversationSummary
 from backstay.library.turn import Turn
 from backstay.remedy import Remedy
 from support.data.conversations import conversation
-from support.data.verdicts import completed
-from support.stores.jobs import OWNER, acquire_lease, claim, commit, create
+from support.stores.jobs import OWNER, keep
 
 _ALL = Selection(everything=True)
-
-
-async def _keep(store, *conversations, job_id="job"):
-    """Store conversations as the results of a job, in their order."""
-    await create(store, len(conversations), job_id=job_id)
-    lease = await acquire_lease(store, job_id)
-    held = await claim(store, lease, len(conversations))
-    await commit(store, lease, *map(completed, held, conversations))
-    await store.batches.work.release(lease)
 
 
 async def _ids(store, selection=_ALL):
@@ -38,7 +28,7 @@ async def test_conversation_is_read_back_as_it_was(store):
         Turn("tool", "{}"),
     ]
     stored = Conversation(turns, id="c", topic="", persona="p", content="text", metadata={"ü": 2.5, "a": "\x00"})
-    await _keep(store, stored)
+    await keep(store, stored)
 
     read = await store.conversations.conversation(OWNER, "c")
 
@@ -56,7 +46,7 @@ async def test_unknown_conversation_is_told(store):
 
 async def test_pages_continue_where_the_last_one_ended(store):
     """Pages give each conversation once, oldest first, and None as the cursor at the end."""
-    await _keep(store, *(conversation(str(n), id=f"c{n}") for n in range(7)))
+    await keep(store, *(conversation(str(n), id=f"c{n}") for n in range(7)))
     seen, after, sizes = [], 0, []
 
     while after is not None:
@@ -72,7 +62,7 @@ async def test_pages_continue_where_the_last_one_ended(store):
 async def test_page_holds_whole_conversations(store):
     """The limit of a page counts conversations, not turns."""
     long = Conversation([Turn("user", str(n)) for n in range(500)], id="long")
-    await _keep(store, long, conversation(id="short"))
+    await keep(store, long, conversation(id="short"))
 
     page = await store.conversations.page(OWNER, _ALL, after=0, limit=2)
 
@@ -88,9 +78,9 @@ async def test_page_of_nothing(store):
 
 async def test_conversations_stored_meanwhile_come_on_later_pages(store):
     """A conversation stored while paging appears on a later page."""
-    await _keep(store, conversation(id="a"), conversation(id="b"))
+    await keep(store, conversation(id="a"), conversation(id="b"))
     first = await store.conversations.page(OWNER, _ALL, after=0, limit=2)
-    await _keep(store, conversation(id="c"), job_id="later")
+    await keep(store, conversation(id="c"), job_id="later")
 
     second = await store.conversations.page(OWNER, _ALL, after=first.next_cursor, limit=2)
 
@@ -99,7 +89,7 @@ async def test_conversations_stored_meanwhile_come_on_later_pages(store):
 
 async def test_summaries_are_newest_first(store):
     """Summaries are paged newest first and contain no text."""
-    await _keep(store, *(conversation(str(n), id=f"c{n}", topic=f"t{n}", persona="p") for n in range(5)))
+    await keep(store, *(conversation(str(n), id=f"c{n}", topic=f"t{n}", persona="p") for n in range(5)))
 
     first = await store.conversations.summaries(OWNER, _ALL, before=None, limit=3)
     second = await store.conversations.summaries(OWNER, _ALL, before=first[-1].cursor, limit=3)
@@ -128,8 +118,8 @@ async def test_summaries_are_newest_first(store):
 )
 async def test_selection_is_met_in_every_way(store, selection, ids):
     """All conditions of a selection apply in pages, lists and counts alike."""
-    await _keep(store, conversation(id="a"), conversation(id="b"), job_id="one")
-    await _keep(store, conversation(id="c"), conversation(id="it's"), job_id="two")
+    await keep(store, conversation(id="a"), conversation(id="b"), job_id="one")
+    await keep(store, conversation(id="c"), conversation(id="it's"), job_id="two")
 
     listed = await store.conversations.summaries(OWNER, selection, before=None, limit=100)
 
@@ -141,10 +131,10 @@ async def test_selection_is_met_in_every_way(store, selection, ids):
 async def test_fields_of_turns_are_found_wherever_they_are(store):
     """A selection may have fields of turns if a conversation has tools, or a turn with an id or metadata."""
     tool = {"type": "function", "function": {"name": "f"}}
-    await _keep(store, conversation(id="a", metadata={"writer": "scripted"}), job_id="plain")
-    await _keep(store, conversation(id="b", tools=[tool]), job_id="tools")
-    await _keep(store, conversation(id="c"), Conversation([Turn("user", "Hi", name="Ann")], id="d"), job_id="turns")
-    await _keep(store, Conversation([Turn("user", "Hi", id="t")], id="e"), job_id="ids")
+    await keep(store, conversation(id="a", metadata={"writer": "scripted"}), job_id="plain")
+    await keep(store, conversation(id="b", tools=[tool]), job_id="tools")
+    await keep(store, conversation(id="c"), Conversation([Turn("user", "Hi", name="Ann")], id="d"), job_id="turns")
+    await keep(store, Conversation([Turn("user", "Hi", id="t")], id="e"), job_id="ids")
     # The user's table of an adoption gives each turn an id.
     has_ids = any(turn.id for turn in (await store.conversations.conversation(OWNER, "a")).turns)
 
@@ -160,7 +150,7 @@ async def test_fields_of_turns_are_found_wherever_they_are(store):
 
 async def test_many_ids_may_be_selected(store):
     """A selection may have as many ids as a file of ids."""
-    await _keep(store, conversation(id="a"), conversation(id="b"))
+    await keep(store, conversation(id="a"), conversation(id="b"))
     selection = Selection(ids=(*(f"none-{n}" for n in range(50_000)), "b"))
 
     assert await _ids(store, selection) == ["b"]
@@ -168,7 +158,7 @@ async def test_many_ids_may_be_selected(store):
 
 async def test_reading_may_be_repeated(store):
     """Reading a page changes nothing, so that a second read is equal."""
-    await _keep(store, conversation(id="a"))
+    await keep(store, conversation(id="a"))
 
     assert await _ids(store) == await _ids(store)
     assert await store.conversations.conversation(OWNER, "a") == await store.conversations.conversation(OWNER, "a")
@@ -182,7 +172,7 @@ async def test_a_page_of_large_conversations_is_short(store):
         Conversation([Turn("user", text), Turn("assistant", "A", metadata={"m": text})], id=f"large-{number}")
         for number, text in enumerate(texts)
     ]
-    await _keep(store, *small, *large)
+    await keep(store, *small, *large)
 
     pages, after = [], 0
     while after is not None:

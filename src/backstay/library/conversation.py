@@ -104,7 +104,7 @@ def validate_stored(conversation: Conversation) -> None:
     validate_turns(conversation.turns)
     for name in ("topic", "persona", "content", *_IDS):
         if (text := getattr(conversation, name)) is not None:
-            _check_text(text, name)
+            check_text(text, name)
     if conversation.id == "":
         raise InvalidConversation("the conversation's id is empty; leave it out to have one generated")
     if not conversation.tools:
@@ -131,7 +131,7 @@ def validate_turns(turns: Sequence[Turn]) -> None:
         raise InvalidConversation("the conversation has no turns")
     for number, turn in enumerate(turns, start=1):
         if not _is_plain(turn):
-            _check_turn(turn, number)
+            check_turn(turn, number)
 
 
 def _is_plain(turn: Turn) -> bool:
@@ -144,7 +144,8 @@ def _is_plain(turn: Turn) -> bool:
     return type(text) is str and text.isascii() and "\x00" not in text and text != "" and not text.isspace()
 
 
-def _check_turn(turn: Turn, number: int) -> None:
+def check_turn(turn: Turn, number: int) -> None:
+    """Check that a turn may be stored. Raises InvalidConversation, which names the turn by its number."""
     if not isinstance(turn, Turn):
         raise InvalidConversation(f"turn {number} is {kind_of(turn)}; make it a backstay.Turn")
     if not isinstance(turn.role, str) or not isinstance(turn.content, str):
@@ -153,10 +154,10 @@ def _check_turn(turn: Turn, number: int) -> None:
         raise InvalidConversation(f"turn {number} has no role")
     if (not turn.content or turn.content.isspace()) and not turn.may_be_empty:
         raise InvalidConversation(f"turn {number} is empty")
-    _check_text(turn.role, f"the role of turn {number}")
-    _check_text(turn.content, f"turn {number}")
+    check_text(turn.role, f"the role of turn {number}")
+    check_text(turn.content, f"turn {number}")
     if turn.id is not None:
-        _check_text(turn.id, f"the id of turn {number}")
+        check_text(turn.id, f"the id of turn {number}")
     if not turn.is_plain:
         _check_fields(turn, number)
     if turn.metadata:
@@ -181,7 +182,8 @@ def _check_fields(turn: Turn, number: int) -> None:
     _check_json(turn.stored_metadata(), f"the metadata of turn {number} with its other fields")
 
 
-def _check_text(value: object, subject: str) -> None:
+def check_text(value: object, subject: str) -> None:
+    """Check that a text may be stored. Raises InvalidConversation, which names the `subject`."""
     if not isinstance(value, str):
         raise InvalidConversation(f"{subject} must be text, not {type(value).__name__}")
     if (fault := text_fault(value)) is not None:

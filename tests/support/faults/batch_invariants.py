@@ -2,7 +2,7 @@
 
 B1  an item reported done is on disk, exactly once
 B2  a completed item has its one conversation, a recorded deletion of it, or a recorded None; no other item has one
-B3  a stored conversation is what the processor answered for that item in that attempt
+B3  a conversation as it was first stored is what the processor answered for that item in that attempt
 B4  nothing was written by the holder of an outdated token
 B5  calls ≤ items × attempts + crashes × concurrency, none for a completed item; crashes fail no innocent item
 B6  when faults stop, every job is final or paused, and nobody holds anything
@@ -14,6 +14,7 @@ An item can be made, or made again, only while its input is stored: as a row, or
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
@@ -226,16 +227,33 @@ def _rest(ask: Ask, may_fail: frozenset[str]) -> list[str]:
     return broken
 
 
+_RESULTS = """FROM items
+             JOIN conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id"""
+_STORED_ANSWERS = f"""SELECT items.id, items.attempt, turns.content
+             {_RESULTS}
+             JOIN turns ON turns.conversation_key = conversations.key AND turns.role = 'assistant'
+            WHERE items.state = 'completed'
+              AND NOT EXISTS (SELECT 1 FROM conversation_versions WHERE conversation_key = conversations.key)"""
+_FIRST_VERSIONS = f"""SELECT items.id, items.attempt, versions.line
+             {_RESULTS}
+             JOIN conversation_versions AS versions ON versions.conversation_key = conversations.key
+            WHERE items.state = 'completed' AND versions.number = 1"""
+
+
+def _first_answers(ask: Ask) -> list[tuple[Any, ...]]:
+    """Return the answers of edited conversations as they were first stored."""
+    return [
+        (item, attempt, turn["content"])
+        for item, attempt, line in ask(_FIRST_VERSIONS)
+        for turn in json.loads(line)["conversation_turns"]
+        if turn["role"] == "assistant"
+    ]
+
+
 def _answers(ask: Ask, witness: Witness) -> list[str]:
     answered = {(item, attempt): nonce for item, attempt, nonce in witness.calls}
     broken = []
-    for item, attempt, text in ask(
-        """SELECT items.id, items.attempt, turns.content
-             FROM items
-             JOIN conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id
-             JOIN turns ON turns.conversation_key = conversations.key AND turns.role = 'assistant'
-            WHERE items.state = 'completed'"""
-    ):
+    for item, attempt, text in [*ask(_STORED_ANSWERS), *_first_answers(ask)]:
         if answered.get((item, attempt)) != text:
             broken.append(f"B3: what is stored for item {item} is not the answer of its attempt {attempt}")
     for item, attempt, metadata in ask(

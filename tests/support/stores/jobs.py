@@ -7,7 +7,9 @@ from backstay.batch.item import ClaimedItem
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, CommitReport, Lease, StagedJob
+from backstay.library.conversation import Conversation
 from support.data.conversations import drafts_of, items
+from support.data.verdicts import completed
 from support.fakes.workers import card
 from support.stores.kinds import OpenStore
 
@@ -68,3 +70,12 @@ async def die(store: OpenStore, lease: Lease, *, crash_limit: int = 3) -> bool:
     rows = await store.batches.work.workers(lease.owner, lease.job_id)
     (row,) = [row for row in rows if row.token == lease.token]
     return await store.batches.work.reclaim(lease.owner, row, crash_limit=crash_limit)
+
+
+async def keep(store: OpenStore, *conversations: Conversation, job_id: str = "job") -> None:
+    """Store conversations as the results of a job, in their order."""
+    await create(store, len(conversations), job_id=job_id)
+    lease = await acquire_lease(store, job_id)
+    held = await claim(store, lease, len(conversations))
+    await commit(store, lease, *map(completed, held, conversations))
+    await store.batches.work.release(lease)

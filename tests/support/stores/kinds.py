@@ -15,6 +15,7 @@ from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.coordination.store import ExpiringValueStore
 from backstay.legacy.imported_jobs import WaitingImportStore
+from backstay.library.edits import EditStore
 from backstay.library.reviews import ReviewStore
 from backstay.library.store import ConversationStore
 from backstay.storage.postgres import PostgresStore
@@ -33,6 +34,7 @@ class OpenStore:
     batches: BatchStores
     conversations: ConversationStore
     reviews: ReviewStore
+    edits: EditStore
     backups: BackupStores
     notes: ExpiringValueStore
     waiting_imports: WaitingImportStore
@@ -75,6 +77,7 @@ def _opened(store: SqliteStore | PostgresStore, clock: MovableClock, sql: Any, b
         store.batches,
         store.conversations,
         store.reviews,
+        store.edits,
         store.backups,
         store.expiring_values,
         store.waiting_imports,

@@ -32,12 +32,7 @@ class SqlConversations(SqlStore):
 
     async def conversation(self, owner: str, conversation_id: str) -> Conversation:
         def conversation(session: Session) -> Conversation:
-            rows = session.rows("conversation", {"owner": owner, "id": conversation_id})
-            if not rows:
-                raise ConversationNotFound(
-                    f"Conversation {quoted_id(conversation_id)} not found", conversation_id=conversation_id
-                )
-            return _with_turns(session, owner, rows)[0][0]
+            return find_conversation(session, owner, conversation_id)
 
         return await self._database.read(conversation, owner=owner)
 
@@ -111,6 +106,19 @@ class SqlConversations(SqlStore):
             return await self._database.write(partial(import_conversations, one_by_one=True))
         except OutcomeRefused as error:
             raise latest[0].refused_error(error) from error
+
+
+def find_conversation(session: Session, owner: str, conversation_id: str) -> Conversation:
+    """Return a conversation with its turns. Raises ConversationNotFound."""
+    rows = session.rows("conversation", {"owner": owner, "id": conversation_id})
+    if not rows:
+        raise conversation_not_found_error(conversation_id)
+    return _with_turns(session, owner, rows)[0][0]
+
+
+def conversation_not_found_error(conversation_id: str) -> ConversationNotFound:
+    """Return the error for an id that no conversation of the owner has."""
+    return ConversationNotFound(f"Conversation {quoted_id(conversation_id)} not found", conversation_id=conversation_id)
 
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> tuple[list[Conversation], int]:

@@ -9,6 +9,7 @@ from backstay.storage.sql.conversations import SqlConversations
 from backstay.storage.sql.database import Database
 from backstay.storage.sql.deleted_results import SqlDeletedResults
 from backstay.storage.sql.deletes import SqlDeletes
+from backstay.storage.sql.edits import SqlEdits
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
@@ -33,6 +34,7 @@ class SqlStores:
         )
         self.conversations = SqlConversations(database, clock)
         self.reviews = SqlReviews(database, clock)
+        self.edits = SqlEdits(database, clock)
         self.backups = BackupStores(
             records=SqlBackupRecords(database, clock),
             creation=SqlBackupCreation(database, clock),

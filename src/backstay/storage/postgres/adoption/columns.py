@@ -46,6 +46,13 @@ class View:
     """User columns that an UPDATE sets, each with the expression for its new value."""
 
     @property
+    def originals(self) -> Mapping[str, str]:
+        """For a name in the view, the name of the column that holds the values that it cannot show."""
+        names = {column.name for column in self.columns if column.user_column is None}
+        pairs = ((column.name, original_name(column.name)) for column in self.written if not column.is_plain)
+        return {name: original for name, original in pairs if original in names}
+
+    @property
     def written(self) -> list[ViewColumn]:
         return [column for column in self.columns if column.user_column is not None]
 

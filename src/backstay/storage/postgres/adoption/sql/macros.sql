@@ -35,3 +35,13 @@
         {{- column | quoted }} = {{ value }}{{ ",\n           " if not loop.last }}
     {%- endfor %}
 {%- endmacro %}
+
+-- Let an UPDATE replace a value that the view cannot show, such as null for a text: it sets the shown column only.
+{% macro forget_originals(originals) -%}
+    {% for name, original in originals.items() %}
+    IF NEW.{{ name | quoted }} IS DISTINCT FROM OLD.{{ name | quoted }}
+       AND NEW.{{ original | quoted }} IS NOT DISTINCT FROM OLD.{{ original | quoted }} THEN
+        NEW.{{ original | quoted }} := NULL;
+    END IF;
+    {% endfor %}
+{%- endmacro %}

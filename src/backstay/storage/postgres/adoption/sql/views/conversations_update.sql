@@ -1,8 +1,9 @@
 -- Update a conversation of the view, in the side table and in the user table.
 {% extends "views/base.sql" %}
-{% from "macros.sql" import assigned %}
+{% from "macros.sql" import assigned, forget_originals %}
 {% set name, event = "conversations", "UPDATE" %}
 {% block body %}
+{{ forget_originals(view.originals) }}
 {% if updated_side_columns %}
     UPDATE {{ schema }}.adopted_conversations AS side
        SET {% for name in updated_side_columns %}{{ name }} = NEW.{{ name }}{{ ", " if not loop.last }}{% endfor +%}

@@ -1,8 +1,9 @@
 -- Update a turn of the view, in the side table and in the user table.
 {% extends "views/base.sql" %}
-{% from "macros.sql" import assigned, changed, columns, is_old %}
+{% from "macros.sql" import assigned, changed, columns, forget_originals, is_old %}
 {% set name, event = "turns", "UPDATE" %}
 {% block body %}
+{{ forget_originals(view.originals) }}
 {% if side_turn_columns %}
     IF {{ changed(side_turn_columns) }} THEN
         INSERT INTO {{ schema }}.adopted_turns
