@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation
     from backstay.library.deletion import DeletePlan, DeleteResult
+    from backstay.library.difference import Difference, Segment, TurnDifference
+    from backstay.library.edits import Version, VersionDifference
     from backstay.library.exports.losses import LossCount
     from backstay.library.exports.request import ExportChoices, ExportedFile, ExportResult
     from backstay.library.imports.imported_conversation import ImportResult
@@ -50,6 +52,7 @@ __all__ = [
     "Conversation",
     "DeletePlan",
     "DeleteResult",
+    "Difference",
     "Done",
     "ExportChoices",
     "ExportResult",
@@ -78,12 +81,16 @@ __all__ = [
     "ReviewStatus",
     "RevisionPlan",
     "RevisionResult",
+    "Segment",
     "Selection",
     "Skip",
     "StopSignal",
     "TokenCounts",
     "ToolCall",
     "Turn",
+    "TurnDifference",
+    "Version",
+    "VersionDifference",
     "Work",
     "errors",
 ]
@@ -106,6 +113,8 @@ _NAMES = {
     "generate.recipe": ("Recipe",),
     "library.conversation": ("Conversation",),
     "library.deletion": ("DeletePlan", "DeleteResult"),
+    "library.difference": ("Difference", "Segment", "TurnDifference"),
+    "library.edits": ("Version", "VersionDifference"),
     "library.exports.losses": ("LossCount",),
     "library.exports.request": ("ExportChoices", "ExportResult", "ExportedFile"),
     "library.imports.imported_conversation": ("ImportResult",),

@@ -16,6 +16,7 @@ from backstay import (
     Conversation,
     DeletePlan,
     DeleteResult,
+    Difference,
     Done,
     ExportChoices,
     ExportedFile,
@@ -44,11 +45,15 @@ from backstay import (
     ReviewStatus,
     RevisionPlan,
     RevisionResult,
+    Segment,
     Selection,
     Skip,
     StopSignal,
     TokenCounts,
     Turn,
+    TurnDifference,
+    Version,
+    VersionDifference,
     Work,
     errors,
 )
@@ -129,6 +134,15 @@ async def use() -> None:
         ).bad_rows
         first_bad_row: BadRow = bad_rows.examples[0]
         print(bad_rows.count, first_bad_row.line, first_bad_row.reason)
+        edited: Conversation = await backstay.edits.edit(
+            "a", turns=[Turn("user", "Hi")], topic=None, expected=conversation.digest(), editor="Ann"
+        )
+        versions: Sequence[Version] = await backstay.edits.versions("a")
+        compared: VersionDifference = await backstay.edits.compare("a", before=1)
+        difference: Difference = compared.difference
+        changed: Sequence[TurnDifference] = difference.turns
+        pieces: Sequence[Segment] = changed[0].text
+        print(await backstay.edits.revert("a", to=1), edited, versions[0].is_current, pieces[0].kind, changed[0].change)
         plan: DeletePlan = await backstay.conversations.plan_delete(Selection(search="garden"))
         deleted: DeleteResult = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)

@@ -18,7 +18,7 @@ from backstay.library.turn import Turn
 from backstay.library.turn_matching import is_same_content, match_turns
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
-"""The roles that an edit may give a turn, besides those that the conversation has already."""
+"""The roles that an edit may give a turn, and those that the conversation has already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,8 +101,8 @@ class _Match:
             if self._may_match(number, source):
                 self._set(number, source)
 
-    def _free_run(self, beside: int, step: int) -> list[int]:
-        run, source = [], beside + step
+    def _free_run(self, neighbour: int, step: int) -> list[int]:
+        run, source = [], neighbour + step
         while 0 <= source < len(self._before) and self._is_free[source]:
             run.append(source)
             source += step

@@ -34,6 +34,7 @@ from backstay.schemas.conversations import (
     TurnOut,
 )
 from backstay.schemas.doctor import CheckOut, DoctorOut
+from backstay.schemas.edits import DifferenceOut, SegmentOut, TurnDifferenceOut, VersionOut, VersionsOut
 from backstay.schemas.errors import ErrorDetail, ErrorOut
 from backstay.schemas.jobs import (
     DiscardOut,
@@ -89,6 +90,7 @@ __all__ = [
     "DeletePlanOut",
     "DeleteProgressOut",
     "DeleteResultOut",
+    "DifferenceOut",
     "DiscardOut",
     "DoctorOut",
     "DownloadOut",
@@ -134,11 +136,15 @@ __all__ = [
     "RevisionPlanOut",
     "RunOut",
     "SampleOut",
+    "SegmentOut",
     "ServeOut",
     "SessionOut",
     "SkipOut",
     "ToolCallOut",
+    "TurnDifferenceOut",
     "TurnOut",
     "UnadoptResultOut",
+    "VersionOut",
+    "VersionsOut",
     "WaitingImportOut",
 ]

@@ -121,7 +121,8 @@ class TurnOut(ApiObject):
 class ConversationOut(ApiObject):
     """A whole conversation. `tools` are the definitions of the tools that the model could call.
 
-    Without a review, the status is `unreviewed` and the other fields of `review` are empty.
+    Without a review, the status is `unreviewed` and the other fields of `review` are empty. `digest` changes with every
+    change of the conversation: an edit names the one that was read.
     """
 
     id: str | None
@@ -135,6 +136,7 @@ class ConversationOut(ApiObject):
     created_at: Moment | None
     updated_at: Moment | None
     review: ReviewOut
+    digest: str
     turns: list[TurnOut]
 
     @classmethod
@@ -151,6 +153,7 @@ class ConversationOut(ApiObject):
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
             review=ReviewOut.from_review(conversation.review),
+            digest=conversation.digest(),
             turns=[TurnOut.from_turn(turn, number) for number, turn in enumerate(conversation.turns, start=1)],
         )
 

@@ -22,6 +22,7 @@ from backstay.server.api import (
     batches,
     conversations,
     deletes,
+    edits,
     health_and_metrics,
     recipes,
     reviews,
@@ -113,7 +114,7 @@ def create_app(
     app.state.app_state = state
     problems.install(app)
     pages.install(app)
-    # `batch_detail` comes after the other routes of batches, because its routes match any job id.
+    # `batch_detail` comes after the other routes of batches, because its routes match any job id; `conversations`, too.
     for module in (
         health_and_metrics,
         sessions,
@@ -124,6 +125,7 @@ def create_app(
         batch_detail,
         deletes,
         reviews,
+        edits,
         conversations,
         backup_files,
         backups,
@@ -258,7 +260,7 @@ def _add_middleware(app: FastAPI, state: AppState) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_credentials=True,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Range"],
             expose_headers=(
                 "Location",

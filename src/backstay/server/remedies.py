@@ -41,6 +41,7 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.ALLOW_KEY: "the operator of the server can allow it in `allowed_keys` of its settings",
     Remedy.ALLOW_PROCESSOR: "the operator of the server can add it there",
     Remedy.LIST_CONVERSATIONS: "the list of conversations shows all",
+    Remedy.READ_AGAIN: "read it again, and compare",
     Remedy.LIST_VERSIONS: "the list of its versions shows all",
     Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
     Remedy.ALLOW_LOSSES: "with `lossy` the export leaves exactly that out; the format `native` holds everything",

@@ -102,6 +102,11 @@ CASES: dict[str, Case] = {
     "POST /api/conversations/review": Case(
         {"selection": {"conversationIds": ["{conversationId}"]}, "rating": 4}, names="body"
     ),
+    "PUT /api/conversations/{conversationId}/content": Case({"expected": "0" * 64, "topic": "x"}, own=(409,)),
+    "POST /api/conversations/{conversationId}/revert": Case({"expected": "0" * 64}, own=(404,)),
+    "GET /api/conversations/{conversationId}/versions": Case(),
+    "GET /api/conversations/{conversationId}/versions/{number}": Case(),
+    "GET /api/conversations/{conversationId}/difference": Case(own=(404,)),
     "POST /api/conversations/export": Case({"conversationIds": ["{conversationId}"]}, names="body"),
     "POST /api/conversations/export-plan": Case({"conversationIds": ["{conversationId}"]}, names="body"),
     "POST /api/conversations/import": Case(
@@ -164,7 +169,7 @@ def filled(text: Any, names: dict[str, str]) -> Any:
     """Replace each `{name}` in a request by a name."""
     match text:
         case str():
-            for name, value in names.items():
+            for name, value in {"number": "1", **names}.items():
                 text = text.replace("{" + name + "}", value)
             return text
         case dict():
