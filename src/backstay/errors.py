@@ -183,6 +183,8 @@ class ConversationExists(Conflict):
 class ConversationChanged(Conflict):
     """The conversation was changed since the editor read it, so the edit was not stored."""
 
+    remedy = Remedy.READ_AGAIN
+
 
 class EditBlocked(Conflict):
     """Rows of other tables refer to turns that an edit would remove or renumber."""

@@ -51,6 +51,7 @@ class Remedy(StrEnum):
     ALLOW_PROCESSOR = "allow_processor"
     # -- conversations and backups
     LIST_CONVERSATIONS = "list_conversations"
+    READ_AGAIN = "read_again"
     LIST_VERSIONS = "list_versions"
     SELECT_CONVERSATIONS = "select_conversations"
     ALLOW_LOSSES = "allow_losses"

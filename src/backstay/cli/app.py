@@ -14,6 +14,7 @@ from backstay.cli.commands import (
     backup_restore,
     backups,
     conversation_delete,
+    conversation_edit,
     conversation_export,
     conversation_import,
     conversation_reviews,
@@ -148,7 +149,7 @@ for command in (
 _add_group("items", "Show and edit single items of a job.", {"show": items.show, "edit": items.edit})
 _add_group(
     "conversations",
-    "List, show, review, import, export and delete conversations.",
+    "List, show, review, correct, import, export and delete conversations.",
     {
         "list": conversations.list_conversations,
         "show": conversations.show,
@@ -157,6 +158,10 @@ _add_group(
         "rate": conversation_reviews.rate,
         "tag": conversation_reviews.tag,
         "note": conversation_reviews.note,
+        "edit": conversation_edit.edit,
+        "history": conversation_edit.history,
+        "diff": conversation_edit.diff,
+        "revert": conversation_edit.revert,
         "import": conversation_import.import_,
         "export": conversation_export.export,
         "delete": conversation_delete.delete,

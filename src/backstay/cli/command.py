@@ -46,16 +46,19 @@ class CommandSession:
         """The progress view for a backup, a delete or a restore."""
         return backup_progress_view(self.out)
 
+    async def close(self) -> None:
+        """Close the library while the command waits for a person, so that no connection waits too."""
+        self._backstay = None
+        await self._closing.aclose()
+
     async def confirm(self, question: str, *, options: str = "--yes", **context: Any) -> None:
-        """Ask on the terminal, and return if the answer is yes. Closes the library first, so that no
-        connection waits for the answer.
+        """Close the library, ask on the terminal, and return if the answer is yes.
 
         Raises:
             ConfirmationNeeded: there is no terminal to ask on; the message names `options`, which confirm as well.
             typer.Abort: the answer was no.
         """
-        self._backstay = None
-        await self._closing.aclose()
+        await self.close()
         if not (is_terminal(0) and is_terminal(2)):
             raise ConfirmationNeeded(
                 f"{question}? There is no terminal to confirm on; confirm with {options}", **context

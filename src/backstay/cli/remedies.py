@@ -57,6 +57,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.PROBE: "`backstay probe --recipe FILE` runs the command",
     Remedy.ALLOW_PROCESSOR: "add it to the server's settings",
     Remedy.LIST_CONVERSATIONS: "`backstay conversations list` shows all",
+    Remedy.READ_AGAIN: "`backstay conversations show {conversation_id}` prints it as it is now",
     Remedy.LIST_VERSIONS: "`backstay conversations history {conversation_id}` lists its versions",
     Remedy.SELECT_CONVERSATIONS: "give ids, --job or another condition, or --all",
     Remedy.ALLOW_LOSSES: "--lossy leaves exactly that out, --format native holds everything",
