@@ -158,6 +158,7 @@ class _Components:
             owner=owner,
             protected_files=self._store.files,
             recipe_of=partial(_recipe_fingerprint, batches),
+            first_versions=partial(self._store.edits.first_versions, owner),
         )
         return Services(
             owner=owner,

@@ -12,7 +12,7 @@ import pytest
 
 from backstay import Backstay, Conversation, Selection, Turn
 from backstay.backup.restore_plan import ConflictKind
-from backstay.errors import AdoptedTableNotWritable, EditBlocked, OutcomeRefused
+from backstay.errors import AdoptedTableNotWritable, EditBlocked, LossyExport, OutcomeRefused, SettingsError
 from backstay.library.edit_plan import is_same
 from integration._killed_edit import TURNS
 from support.faults.batch_invariants import violations
@@ -384,3 +384,91 @@ async def test_first_version_is_the_answer(backstay, path):
     assert await asyncio.to_thread(violations, path, witness) == [
         "B3: what is stored for item i is not the answer of its attempt 1"
     ]
+
+
+# -- corrections as preference pairs -----------------------------------------------------------------------------------
+
+
+async def _edited(backstay, tmp_path, edits):
+    """Import a conversation of five turns for each edit, and edit it: new texts by the place of their turn."""
+    turns = [
+        Turn("system", "S"),
+        Turn("user", "Q"),
+        Turn("assistant", "A"),
+        Turn("user", "Q2"),
+        Turn("assistant", "A2"),
+    ]
+    rows = [
+        {"id": f"c{n}", "topic": "t", "conversation_turns": [{"role": t.role, "content": t.content} for t in turns]}
+        for n in range(len(edits))
+    ]
+    file = tmp_path / "all.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    await backstay.conversations.import_file(file)
+    for number, changes in enumerate(edits):
+        edited = [replace(turn, content=changes.get(place, turn.content)) for place, turn in enumerate(turns)]
+        await backstay.edits.edit(f"c{number}", turns=edited, topic=changes.get("topic", "t"))
+
+
+def _lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def test_corrections_are_preference_pairs(backstay, tmp_path):
+    """The first version of a corrected answer is rejected, and the current one chosen, after the turns before it."""
+    await _edited(backstay, tmp_path, [{2: "Better"}, {}, {4: "Other", "topic": "u"}])
+    await backstay.edits.edit("c0", topic="only the topic")
+    chosen = {"format": "trl-preference", "pairs": "edits"}
+
+    result = await backstay.conversations.write_export(tmp_path / "out", Selection(edited=True), **chosen)
+    with pytest.raises(LossyExport, match=r"cannot hold: conversations without a counterpart \(1 conversation\)"):
+        await backstay.conversations.write_export(tmp_path / "all", **chosen)
+
+    def messages(*contents):
+        roles = ["system", "user", "assistant", "user", "assistant"][-len(contents) :]
+        return [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
+
+    start = messages("S", "Q", "A", "Q2", "A2")
+    assert _lines(tmp_path / "out") == [
+        {"prompt": start[:2], "chosen": messages("Better", "Q2", "A2"), "rejected": start[2:]},
+        {"prompt": start[:4], "chosen": messages("Other"), "rejected": start[4:]},
+    ]
+    assert (result.exported, result.losses) == (4, [])
+
+
+async def test_edits_that_are_no_pairs_are_counted(backstay, tmp_path):
+    """Edits of a question, of the topic, or that add a turn are counted, and refuse the export unless it is lossy."""
+    await _edited(backstay, tmp_path, [{1: "Another"}, {"topic": "u"}, {2: "Better"}, {0: "S!", 2: "Better"}])
+    current = await backstay.conversations.show("c2")
+    await backstay.edits.edit("c1", turns=[*(await backstay.conversations.show("c1")).turns, Turn("user", "More")])
+    chosen = {"format": "trl-preference", "pairs": "edits"}
+
+    with pytest.raises(LossyExport, match=r"edits that do not correct an answer \(3 conversations\)"):
+        await backstay.conversations.write_export(tmp_path / "out", Selection(edited=True), **chosen)
+    result = await backstay.conversations.write_export(
+        tmp_path / "out", Selection(edited=True), lossy=True, problems=tmp_path / "problems.txt", **chosen
+    )
+
+    (line,) = _lines(tmp_path / "out")
+    assert line["chosen"][0]["content"] == current.turns[2].content == "Better"
+    assert result.exported == 2
+    problems = (tmp_path / "problems.txt").read_text().splitlines()
+    assert [line.partition("\t")[0] for line in problems] == ["c0", "c1", "c3"]
+    with pytest.raises(SettingsError, match="Corrections are pairs in the format trl-preference only"):
+        await backstay.conversations.write_export(tmp_path / "a.csv", pairs="edits")
+
+
+async def test_difference_that_is_not_written_is_no_pair(backstay, tmp_path):
+    """An edit of the reasoning only is a pair with the reasoning, and none without it."""
+    await _edited(backstay, tmp_path, [{2: "Better"}])
+    stored = await backstay.edits.revert("c0", to=1)
+    thinking = [replace(turn, reasoning="Hm") if turn.content == "A2" else turn for turn in stored.turns]
+    await backstay.edits.edit("c0", turns=thinking)
+    chosen = {"format": "trl-preference", "pairs": "edits"}
+
+    await backstay.conversations.write_export(tmp_path / "out", reasoning="inline", **chosen)
+    with pytest.raises(LossyExport, match="edits that do not correct an answer"):
+        await backstay.conversations.write_export(tmp_path / "none", reasoning="drop", **chosen)
+
+    (line,) = _lines(tmp_path / "out")
+    assert (line["chosen"][0]["content"], line["rejected"][0]["content"]) == ("<think>\nHm\n</think>\n\nA2", "A2")

@@ -13,6 +13,7 @@ from backstay.errors import (
 )
 from backstay.library.conversation import Conversation
 from backstay.library.edit_plan import Edit, is_same
+from backstay.library.selection import Selection
 from backstay.library.turn import Turn
 from support.data.conversations import conversation, with_tools
 from support.stores.jobs import OWNER, keep
@@ -270,3 +271,20 @@ async def test_first_versions_are_those_first_stored(store, stored, edit):
     await edit(topic="2")
 
     assert await store.edits.first_versions(OWNER, ["c", "d", "none"]) == {"c": stored}
+
+
+async def test_edited_conversations_are_selected(store, stored, edit):
+    """A selection of edited conversations has those with a version before the current one, in every read."""
+    await keep(store, conversation(id="d"), job_id="other")
+    selection = Selection(edited=True)
+    assert await store.conversations.count(OWNER, selection) == 0
+
+    await edit(topic="1")
+
+    assert await store.conversations.count(OWNER, selection) == 1
+    summaries = await store.conversations.summaries(OWNER, selection, before=None, limit=9)
+    page = await store.conversations.page(OWNER, selection, after=0, limit=9)
+    measure = await store.backups.deletes.measure(OWNER, selection, sample=9)
+    assert [each.id for each in (*summaries, *page.conversations, *measure.sample)] == ["c", "c", "c"]
+    assert await store.conversations.count(OWNER, Selection(edited=True, job_id="other")) == 0
+    assert await store.conversations.count("you", selection) == 0

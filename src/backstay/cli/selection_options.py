@@ -36,6 +36,7 @@ class ConditionOptions:
     older_than: Annotated[
         str | None, typer.Option(metavar="AGE", help="Only those created longer ago than AGE, such as 12h, 30d or 2w.")
     ] = None
+    edited: Annotated[bool, typer.Option("--edited", help="Only those that were edited.")] = False
     review: ReviewConditionOptions
 
     def selection(self, ids: Iterable[str] = (), *, everything: bool = False) -> "Selection":
@@ -52,6 +53,7 @@ class ConditionOptions:
             persona=self.persona,
             created_before=_created_before(self.older_than),
             **self.review.as_conditions(),
+            edited=self.edited,
         )
 
     def as_words(self) -> list[str]:
@@ -63,6 +65,7 @@ class ConditionOptions:
             ("--older-than", self.older_than),
         )
         words = [word for name, value in options if value is not None for word in (name, value)]
+        words += ["--edited"] if self.edited else []
         return [*words, *self.review.as_words()]
 
 

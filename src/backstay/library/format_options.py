@@ -34,6 +34,15 @@ class SystemMode(StrEnum):
     """Leave them out."""
 
 
+class PairSource(StrEnum):
+    """What preference pairs are made of in an export."""
+
+    IMPORTS = "imports"
+    """Two conversations that an import has linked."""
+    EDITS = "edits"
+    """An edited conversation: as it was first stored, and as it is now."""
+
+
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
     """The options of an export that change what a format writes."""
@@ -49,6 +58,8 @@ class FormatOptions:
     """The fields that are added to each row, as in `library.provenance.ADDABLE_FIELDS`."""
     excel: bool = False
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
+    correction_pairs: bool = False
+    """Whether preference pairs are made of edited conversations, instead of those that an import has linked."""
     turn_fields: bool = True
     """Whether any conversation has tools, or turns with metadata or other fields. If not, Parquet has fewer columns."""
 

@@ -26,6 +26,7 @@ class Loss(StrEnum):
     ORDER = "turns out of order"
     AFTER_ANSWER = "turns after the last answer"
     NO_ANSWER = "conversations without a question and an answer"
+    NO_CORRECTION = "edits that do not correct an answer"
     COUNTERPART = "conversations without a counterpart"
 
 

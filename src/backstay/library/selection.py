@@ -37,6 +37,8 @@ class Selection:
     """Tags that the conversation has, all of them."""
     untagged: bool = False
     """Whether the conversation has no tags."""
+    edited: bool = False
+    """Whether it was edited: it has a version before the current one."""
 
     def __post_init__(self) -> None:
         if self.status is not None:
@@ -75,7 +77,8 @@ class Selection:
     def is_narrowed(self) -> bool:
         """Whether it has any condition."""
         conditions = (self.job_id, self.search, self.persona, self.created_before)
-        return bool(self.ids) or any(condition is not None for condition in conditions) or self.has_review_conditions
+        has_condition = self.edited or any(condition is not None for condition in conditions)
+        return bool(self.ids) or has_condition or self.has_review_conditions
 
     @property
     def has_review_conditions(self) -> bool:
@@ -104,9 +107,15 @@ class Selection:
                 and (before is None or document["created_at"] < before)
                 and review_matches(document)
                 and (needle is None or _contains_text(document, needle))
+                and (not self.edited or _is_edited(document))
             )
 
         return matches
+
+
+def _is_edited(document: Mapping[str, Any]) -> bool:
+    curation = document.get("curation")
+    return isinstance(curation, Mapping) and bool(curation.get("versions"))
 
 
 def _contains_text(document: Mapping[str, Any], needle: str) -> bool:

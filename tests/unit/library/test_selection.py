@@ -14,6 +14,15 @@ def test_selection_with_a_condition_passes(selection):
     assert selection.check() is selection
 
 
+def test_edited_conversations_match_by_their_versions():
+    """In a backup, a conversation is selected as edited if its line has versions."""
+    row = {"id": "a", "job_id": None, "persona": None, "topic": None, "conversation_turns": []}
+    matches = Selection(edited=True).check().matcher()
+
+    assert matches({**row, "curation": {"versions": [{}]}})
+    assert not any(map(matches, [row, {**row, "curation": None}, {**row, "curation": {"versions": []}}]))
+
+
 def test_empty_selection_is_refused():
     """A selection without a condition is refused, so that all must be selected explicitly."""
     with pytest.raises(EmptySelection, match="give ids, a job or another condition, or select all"):

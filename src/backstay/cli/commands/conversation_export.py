@@ -14,6 +14,7 @@ from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, printable
 from backstay.errors import EmptySelection, SettingsError
 from backstay.library.choices import ExportFormat
+from backstay.library.format_options import PairSource
 from backstay.library.formats import ReasoningMode, SystemMode, load_format
 
 if TYPE_CHECKING:
@@ -70,6 +71,12 @@ class ExportOptions:
             "--parsed-arguments", help="Write arguments of tool calls as objects, as most chat templates expect."
         ),
     ] = False
+    pairs: Annotated[
+        PairSource,
+        typer.Option(
+            help="What preference pairs are made of: imported pairs, or edits (rejected: first, chosen: now)."
+        ),
+    ] = PairSource.IMPORTS
     excel: Annotated[bool, typer.Option("--excel", help="Mark the CSV file as UTF-8, for Excel.")] = False
     lossy: Annotated[bool, typer.Option("--lossy", help="Leave out what the format cannot hold.")] = False
     strict: Annotated[
@@ -113,6 +120,7 @@ class ExportOptions:
             "metadata": self.metadata,
             "with_fields": self.with_fields if self.with_fields is not None else (),
             "parsed_arguments": self.parsed_arguments,
+            "pairs": self.pairs,
             "excel": self.excel,
             "problems": self.problems,
             "lossy": self.lossy,
@@ -135,6 +143,7 @@ async def export(session: CommandSession, *, options: SelectionOptions, choices:
       backstay conversations export --format sharegpt -o all.jsonl.zst
       backstay conversations export --format csv --dry-run --problems problems.txt
       backstay conversations export --with id,parameters,usage -o all.jsonl
+      backstay conversations export --edited --pairs edits --format trl-preference -o pairs.jsonl
       backstay conversations export --split train=0.95,test=0.05 --card -o dataset
       backstay conversations export --ids-file good.txt -o good.csv
     """

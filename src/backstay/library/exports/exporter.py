@@ -13,6 +13,7 @@ from backstay.files import create_output, fill_folder_atomically, is_stream, wri
 from backstay.library.batches import BatchLimit
 from backstay.library.conversation import Conversation
 from backstay.library.exports import card
+from backstay.library.exports.correction_pairs import FirstVersions, correction_pairs
 from backstay.library.exports.file_name import encoded, format_of_file, is_data_file, stem_of
 from backstay.library.exports.folder_writer import FolderWriter, refuse_other_data, refuse_unrelated_data
 from backstay.library.exports.losses import ExportFindings
@@ -20,7 +21,7 @@ from backstay.library.exports.prepared_export import PreparedExport, new_format
 from backstay.library.exports.problem_file import record_problems
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
 from backstay.library.exports.trainer_observer import TrainerObserver
-from backstay.library.formats import DEFAULT
+from backstay.library.formats import DEFAULT, FormatOptions
 from backstay.library.id_text import quoted_id
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore
@@ -45,9 +46,11 @@ class Exporter:
         owner: str,
         protected_files: Sequence[Path] = (),
         recipe_of: Callable[[str], Awaitable[str | None]] | None = None,
+        first_versions: FirstVersions,
     ) -> None:
         """Take the files of the database, and a function that returns the fingerprint of a job's recipe."""
         self._store = store
+        self._first_versions = first_versions
         self._owner = owner
         self._protected_files = protected_files
         self._recipe_of = recipe_of
@@ -181,7 +184,7 @@ class Exporter:
         if new_format(request).depends_on_turn_fields:
             has_fields = await self._may_have_turn_fields(selection)
             request = replace(request, options=replace(request.options, turn_fields=has_fields))
-        return PreparedExport(_read_ahead(self.pages(selection)), request)
+        return PreparedExport(self._read(selection, request.options), request)
 
     async def _measure(self, selection: Selection | None, export: PreparedExport) -> None:
         """Refuse what the format cannot hold before a stream begins. A file is refused before it gets its name.
@@ -206,11 +209,17 @@ class Exporter:
                 if prepared.conversation is not None:
                     trainers.observe(prepared.conversation)
 
-        async for page in _read_ahead(self.pages(selection)):
+        async for page in self._read(selection, export.request.options):
             await asyncio.to_thread(add, page)
         findings.add_final(export_format.final_losses())
         findings.check(lossy=export.request.lossy)
         trainers.finish()
+
+    def _read(self, selection: Selection, options: FormatOptions) -> AsyncIterator[Sequence[Conversation]]:
+        pages = self.pages(selection)
+        return _read_ahead(
+            correction_pairs(pages, self._first_versions, options) if options.correction_pairs else pages
+        )
 
     async def _may_have_turn_fields(self, selection: Selection) -> bool:
         try:

@@ -10,6 +10,7 @@ from backstay.library.choices import ExportFormat
 from backstay.library.conversation import Conversation
 from backstay.library.exports.losses import LossCount
 from backstay.library.exports.split import Split
+from backstay.library.format_options import PairSource
 from backstay.library.formats import FormatOptions, ReasoningMode, SystemMode
 from backstay.library.id_text import quoted_id
 from backstay.library.provenance import ADDABLE_FIELDS
@@ -41,6 +42,8 @@ class ExportChoices(TypedDict, total=False):
     """Fields to add to each row, such as `id,parameters,usage`: the item's other columns, and the used tokens."""
     parsed_arguments: bool
     """Whether the arguments of tool calls are written as objects, as most chat templates expect them."""
+    pairs: str
+    """`imports` or `edits`: what preference pairs are made of."""
     excel: bool
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
     lossy: bool
@@ -112,6 +115,7 @@ class ExportRequest:
                 with_fields=_to_fields(choices.get("with_fields", ())),
                 parsed_arguments=choices.get("parsed_arguments", False),
                 excel=choices.get("excel", False),
+                correction_pairs=PairSource(choices.get("pairs", PairSource.IMPORTS)) is PairSource.EDITS,
             ),
             lossy=choices.get("lossy", False),
             strict=choices.get("strict", False),

@@ -71,6 +71,8 @@ class Format(ABC):
     """Whether the schema depends on the option `turn_fields`, so that the library must be checked for them first."""
     row_conversations: ClassVar[int] = 1
     """How many conversations make a row."""
+    takes_correction_pairs: ClassVar[bool] = False
+    """Whether it writes pairs, so that the option for pairs of corrections has an effect."""
     written_fields: Collection[str] = ()
     """The descriptive fields that the format writes."""
     unusable_options: ClassVar[Collection[str]] = ("excel",)
@@ -87,6 +89,11 @@ class Format(ABC):
                     f"The option for {_OPTIONS[name]} has no effect in this format ({self.label}); leave it out",
                     setting=name,
                 )
+        if options.correction_pairs and not self.takes_correction_pairs:
+            raise SettingsError(
+                f"Corrections are pairs in the format trl-preference only, not in this one ({self.label})",
+                setting="pairs",
+            )
         self.options = options
         self._count_features = count_features
 

@@ -15,13 +15,17 @@ from backstay.library.trainer_checks import check_parts
 SIDE, PAIR = "preference", "preference_pair"
 """The keys of a conversation's metadata that an import of pairs sets: `chosen` or `rejected`, and an id of the pair."""
 CHOSEN, REJECTED = "chosen", "rejected"
+NO_CORRECTION = "no correction"
+"""Marks a conversation whose edit makes no pair; see `library.exports.correction_pairs`."""
 
 # Messages are compared, and objects that are embedded as JSON are never equal.
 _TEXT_ARGUMENTS = FormatOptions()
 
 
 class TrlPreferenceFormat(Format):
-    """TRL's preference pairs, each made of two conversations that an import linked in their metadata.
+    """TRL's preference pairs, each made of two conversations that are linked in their metadata.
+
+    An import links them, or the exporter, which makes them of an edited conversation.
 
     A conversation waits in memory until its counterpart comes; an import stores the two next to each other.
     """
@@ -29,6 +33,7 @@ class TrlPreferenceFormat(Format):
     label = "Preference pairs (JSONL)"
     row_conversations = 2
     unusable_options = ("excel", "with_fields")
+    takes_correction_pairs = True
     unsupported = UNSUPPORTED
     trainer_checks = (check_parts,)
 
@@ -45,6 +50,8 @@ class TrlPreferenceFormat(Format):
         return len(self._waiting)
 
     def prepare(self, conversation: Conversation) -> PreparedConversation:
+        if conversation.metadata.get(SIDE) == NO_CORRECTION:
+            return PreparedConversation(None, {Loss.NO_CORRECTION: 1})
         side, pair = _side(conversation), _pair(conversation)
         first = self._unmatched.get(pair)
         if side is None or (first is not None and first[0] == side):

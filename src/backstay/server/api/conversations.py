@@ -9,6 +9,7 @@ from starlette.responses import Response
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.library.choices import DEFAULT_FORMAT, AddableField, ExportFormat, ImportConflictPolicy
 from backstay.library.exports.request import ExportChoices, ExportRequest
+from backstay.library.format_options import PairSource
 from backstay.library.formats import ReasoningMode, SystemMode
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.review import ReviewStatus
@@ -55,6 +56,9 @@ class ExportIn(SelectionIn):
     """Fields to add to each row: `parameters` are the item's other columns, `usage` the tokens that were used."""
     parsed_arguments: bool = False
     """Whether the arguments of tool calls are written as objects, as most chat templates expect them."""
+    pairs: Annotated[PairSource, Field(strict=False)] = PairSource.IMPORTS
+    """What preference pairs are made of: conversations that an import linked, or `edits`: the first version, rejected,
+    and the current one, chosen."""
     excel: bool = False
     """Whether CSV begins with a byte order mark."""
     lossy: bool = False
@@ -77,6 +81,7 @@ class ExportIn(SelectionIn):
             "metadata": self.metadata,
             "with_fields": self.with_fields,
             "parsed_arguments": self.parsed_arguments,
+            "pairs": self.pairs,
             "excel": self.excel,
             "lossy": self.lossy,
             "strict": self.strict,
@@ -98,6 +103,7 @@ async def list_conversations(
     rating_from: Annotated[int | None, Query(alias="ratingFrom", ge=MIN_RATING, le=MAX_RATING)] = None,
     tag: Annotated[list[Tag] | None, Query(max_length=MAX_TAGS, description="A tag; repeated: all of them.")] = None,
     untagged: Annotated[bool, Query(description="Whether only conversations without tags are listed.")] = False,
+    edited: Annotated[bool, Query(description="Whether only those that were edited are listed.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ConversationsOut:
@@ -112,6 +118,7 @@ async def list_conversations(
         rating_from=rating_from,
         tags=tuple(tag or ()),
         untagged=untagged,
+        edited=edited,
     )
     narrowed = selection if selection.is_narrowed else None
     page = await services.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)

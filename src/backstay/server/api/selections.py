@@ -43,6 +43,8 @@ class SelectionIn(ApiInput):
     """Tags that the conversation has, all of them."""
     untagged: bool = False
     """Whether the conversation has no tags."""
+    edited: bool = False
+    """Whether only those are selected that were edited."""
     all: bool = False
 
     def to_selection(self) -> Selection:
@@ -59,4 +61,5 @@ class SelectionIn(ApiInput):
             rating_from=self.rating_from,
             tags=tuple(self.tags or ()),
             untagged=self.untagged,
+            edited=self.edited,
         ).check()

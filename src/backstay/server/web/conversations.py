@@ -45,6 +45,7 @@ class ListFilters(BaseModel):
     job: Annotated[Text | None, EmptyIsNone] = None
     persona: Annotated[Annotated[Text, Field(max_length=MAX_PERSONA)] | None, EmptyIsNone] = None
     created_before: Annotated[date | None, EmptyIsNone, Field(alias="createdBefore")] = None
+    edited: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -54,7 +55,7 @@ class ListFilters(BaseModel):
     def params(self) -> dict[str, Any]:
         """The filters that are set, as query parameters."""
         fields = self.model_dump(include=set(ListFilters.model_fields), by_alias=True)
-        return {name: str(value) for name, value in fields.items() if value is not None}
+        return {name: "true" if value is True else str(value) for name, value in fields.items() if value}
 
     def to_selection(self) -> Selection:
         """Return the selection of all matching conversations."""
@@ -64,6 +65,7 @@ class ListFilters(BaseModel):
             search=self.search,
             persona=self.persona,
             created_before=datetime(day.year, day.month, day.day, tzinfo=UTC) if day is not None else None,
+            edited=self.edited,
             everything=self.is_empty,
         )
 

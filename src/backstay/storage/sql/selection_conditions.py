@@ -18,8 +18,7 @@ _REVIEWED_IN_RANGE = """AND key IN (SELECT conversation_key FROM {schema}.{table
                 WHERE owner = :owner AND conversation_key > :after AND conversation_key < :before AND {condition})"""
 _NOT_REVIEWED = """AND NOT EXISTS (SELECT 1 FROM {schema}.{table} AS found
                     WHERE found.conversation_key = conversations.key AND {condition})"""
-_REVIEWS, _TAGS = "conversation_reviews", "conversation_tags"
-
+_REVIEWS, _TAGS, _VERSIONS = "conversation_reviews", "conversation_tags", "conversation_versions"
 
 def insert_conditions(text: str, selection: Selection | None, *, only_ids: str, only_containing: str) -> str:
     """Return a statement with the conditions of a selection instead of `{selected}` or `{selected_in_range}`.
@@ -42,14 +41,14 @@ def _conditions(selection: Selection | None, only_ids: str, only_containing: str
             (only_ids, bool(selection.ids)),
             (_ONLY_PERSONA, selection.persona is not None),
             (_ONLY_BEFORE, selection.created_before is not None),
-            *((condition, True) for condition in _review_conditions(selection, in_range=in_range)),
+            *((condition, True) for condition in _curation_conditions(selection, in_range=in_range)),
             (only_containing, selection.search is not None),
         )
         if is_used
     )
 
 
-def _review_conditions(selection: Selection, *, in_range: bool) -> Iterator[str]:
+def _curation_conditions(selection: Selection, *, in_range: bool) -> Iterator[str]:
     reviewed = _REVIEWED_IN_RANGE if in_range else _REVIEWED
     if selection.status is ReviewStatus.UNREVIEWED:
         yield _fill(_NOT_REVIEWED, _REVIEWS, "found.status IS NOT NULL")
@@ -63,6 +62,8 @@ def _review_conditions(selection: Selection, *, in_range: bool) -> Iterator[str]
         yield _fill(reviewed, _TAGS, f"found.tag = :tag_{number}")
     if selection.untagged:
         yield _fill(_NOT_REVIEWED, _TAGS, "TRUE")
+    if selection.edited:
+        yield _fill(reviewed, _VERSIONS, "TRUE")
 
 
 def _fill(text: str, table: str, condition: str) -> str:
