@@ -77,14 +77,15 @@ class Selection:
     def is_narrowed(self) -> bool:
         """Whether it has any condition."""
         conditions = (self.job_id, self.search, self.persona, self.created_before)
-        has_condition = self.edited or any(condition is not None for condition in conditions)
-        return bool(self.ids) or has_condition or self.has_review_conditions
+        has_condition = any(condition is not None for condition in conditions)
+        return bool(self.ids) or has_condition or self.has_curation_conditions
 
     @property
-    def has_review_conditions(self) -> bool:
-        """Whether any condition is about reviews."""
+    def has_curation_conditions(self) -> bool:
+        """Whether any condition is about reviews or edits."""
         conditions = (self.status, self.rating_below, self.rating_from)
-        return any(condition is not None for condition in conditions) or bool(self.tags) or self.untagged
+        is_reviewed = any(condition is not None for condition in conditions) or bool(self.tags) or self.untagged
+        return is_reviewed or self.edited
 
     def matcher(self) -> Callable[[Mapping[str, Any]], bool]:
         """Return a function that checks, like the database, whether a conversation in the native shape is selected."""

@@ -14,7 +14,7 @@ _GROWTH = 4
 
 def find_newest(session: Session, values: Values, selection: Selection) -> list[Row]:
     """Return the rows of `conversation_summaries`, up to `limit` before the key `before`, newest first."""
-    if not selection.has_review_conditions:
+    if not selection.has_curation_conditions:
         return session.rows("conversation_summaries", {**values, "after": 0}, selection=selection)
     rows: list[Row] = []
     before = min(values["before"], int(session.value("last_conversation_key")) + 1)

@@ -20,6 +20,7 @@ _NOT_REVIEWED = """AND NOT EXISTS (SELECT 1 FROM {schema}.{table} AS found
                     WHERE found.conversation_key = conversations.key AND {condition})"""
 _REVIEWS, _TAGS, _VERSIONS = "conversation_reviews", "conversation_tags", "conversation_versions"
 
+
 def insert_conditions(text: str, selection: Selection | None, *, only_ids: str, only_containing: str) -> str:
     """Return a statement with the conditions of a selection instead of `{selected}` or `{selected_in_range}`.
 
