@@ -58,6 +58,8 @@ async def _numbers(store):
         [_TURNS[0], _TURNS[3]],
         _TURNS[:1],
         _TURNS[::-1],
+        [_TURNS[1], _TURNS[0], *_TURNS[2:]],
+        [_TURNS[1], Turn("system", "Edited and moved"), *_TURNS[2:]],
         [_TURNS[2], _TURNS[0], _TURNS[3], _TURNS[1]],
         [_TURNS[3], Turn("assistant", "Other"), _TURNS[0], Turn("user", "New"), Turn("tool", "Yes")],
         [Turn("user", "All"), Turn("assistant", "new")],

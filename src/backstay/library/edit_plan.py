@@ -6,7 +6,7 @@ and rows of other tables may refer to it.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import Any, NamedTuple
 
@@ -115,8 +115,10 @@ class EditPlan:
     """Numbers before and after."""
     added: Sequence[Document] = ()
     """New rows; those that bring back a removed turn have the user's own columns as well."""
-    sources: Sequence[int | None] = field(default_factory=tuple)
+    sources: Sequence[int | None] = ()
     """For each turn after the edit, the number of its row before; None for a new one."""
+    highest: int = 0
+    """The highest number, before or after."""
 
 
 def conversation_of(document: Mapping[str, Any]) -> Conversation:
@@ -167,7 +169,8 @@ def plan_turns(before: Sequence[Document], turns: Sequence[Turn], rows: Sequence
             updated.append(UpdatedTurn(numbers[source], turn.role, turn.content, values["metadata"]))
     kept = {source for source in matched if source is not None}
     removed = [number for source, number in enumerate(numbers) if source not in kept]
-    return EditPlan(updated, removed, moved, added, [None if source is None else numbers[source] for source in matched])
+    sources = [None if source is None else numbers[source] for source in matched]
+    return EditPlan(updated, removed, moved, added, sources, max([*numbers, *places], default=0))
 
 
 def _row(turn: Turn, similar: Document | None) -> Document:

@@ -36,6 +36,14 @@ def test_turn_in_between_renumbers_those_after_it():
     assert [(row["sequence"], row["content"]) for row in plan.added] == [(2, "new")]
 
 
+def test_highest_number_counts_turns_that_stay():
+    """The highest number is that of any turn, whether or not it is moved."""
+    plan = plan_turns(_rows("a", "b", "c", "d"), _turns("b", "a", "c", "d"))
+
+    assert (plan.moved, plan.highest) == ([(2, 1), (1, 2)], 4)
+    assert plan_turns(_rows("a"), _turns("a", "b", "c")).highest == 3
+
+
 @pytest.mark.parametrize(
     ("rows", "numbers"),
     [

@@ -152,7 +152,7 @@ class EditSession:
         self._execute_many("delete_turns", [(sequence,) for sequence in plan.removed])
         sorted_by = self._session.value("turn_order")
         if sorted_by is None:
-            self._move(plan.moved)
+            self._move(plan)
         self._insert(plan.added)
         if sorted_by is not None:
             self._reorder(before, plan, sorted_by)
@@ -166,13 +166,12 @@ class EditSession:
     def _execute_many(self, name: str, rows: Sequence[Row]) -> None:
         self._session.execute_many(name, rows, self._key, self._owner)
 
-    def _move(self, moved: Sequence[tuple[int, int]]) -> None:
+    def _move(self, plan: EditPlan) -> None:
         """Renumber turns: past all numbers first, because each number may be in use only once."""
-        if not moved:
-            return
-        past = max(max(numbers) for numbers in moved)
-        self._execute_many("move_turns", [(before, past + place) for place, (before, _) in enumerate(moved, start=1)])
-        self._execute_many("move_turns", [(past + place, after) for place, (_, after) in enumerate(moved, start=1)])
+        past = range(plan.highest + 1, plan.highest + 1 + len(plan.moved))
+        numbers = list(zip(plan.moved, past, strict=True))
+        self._execute_many("move_turns", [(before, between) for (before, _), between in numbers])
+        self._execute_many("move_turns", [(between, after) for (_, after), between in numbers])
 
     def _insert(self, added: Sequence[Document]) -> None:
         late = self._columns.related.late_columns("turns")
