@@ -64,7 +64,7 @@ def _curation_conditions(selection: Selection, *, in_range: bool) -> Iterator[st
     if selection.untagged:
         yield _fill(_NOT_REVIEWED, _TAGS, "TRUE")
     if selection.edited:
-        yield _fill(reviewed, _VERSIONS, "TRUE")
+        yield _fill(reviewed, _VERSIONS, "found.number = 1")
 
 
 def _fill(text: str, table: str, condition: str) -> str:

@@ -34,6 +34,8 @@ CREATE TABLE {schema}.conversation_versions (
     PRIMARY KEY (conversation_key, number)
 );
 
+CREATE INDEX conversation_versions_by_owner ON {schema}.conversation_versions (owner, conversation_key) WHERE number = 1;
+
 DO $keys$
 DECLARE
     kept  CONSTANT regclass := coalesce(to_regclass('{schema}.adopted_conversations'), to_regclass('{schema}.conversations'));

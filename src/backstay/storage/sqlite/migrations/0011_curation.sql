@@ -30,7 +30,9 @@ CREATE TABLE conversation_versions (
     editor            TEXT,                          -- who replaced it …
     replaced_at       TEXT NOT NULL,                 -- … and when
     PRIMARY KEY (conversation_key, number)
-) WITHOUT ROWID;
+);
+
+CREATE INDEX conversation_versions_by_owner ON conversation_versions (owner, conversation_key) WHERE number = 1;
 
 -- The digest of a conversation's review and versions in the backup; NULL without any. What was changed between the snapshot
 -- and the delete is in `late_curation`, which a restore uses instead of what the file holds.
