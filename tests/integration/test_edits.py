@@ -299,6 +299,31 @@ async def test_delete_takes_the_versions_along(backstay, path, tmp_path):
     assert await asyncio.to_thread(ask, path, "SELECT count(*) FROM conversation_versions") == [(0,)]
 
 
+# -- several processes -------------------------------------------------------------------------------------------------
+
+
+async def test_only_one_of_many_processes_wins(path, tmp_path):
+    """Of four processes that edit the same version at once exactly one stores its edit, and each other is told."""
+    async with Backstay.open(path) as backstay:
+        stored = await _fill(backstay, tmp_path)
+        edits = [{**stored.to_dict(), "topic": f"by {number}", "digest": stored.digest()} for number in range(4)]
+        started = []
+        for number, edit in enumerate(edits):
+            file = tmp_path / f"{number}.json"
+            file.write_text(json.dumps(edit))
+            words = ["--database", str(path), "conversations", "edit", "c", "--from-file", str(file)]
+            command = [sys.executable, "-m", "backstay", *words]
+            started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+
+        ended = await asyncio.to_thread(lambda: [(process, process.communicate(timeout=60)[1]) for process in started])
+
+        (winner,) = [number for number, (process, _) in enumerate(ended) if process.returncode == 0]
+        refused = [message for process, message in ended if process.returncode]
+        assert all("'c' was changed since it was read; the edit was not stored" in message for message in refused)
+        assert (await backstay.conversations.show("c")).topic == f"by {winner}"
+        assert [each.number for each in await backstay.edits.versions("c")] == [1, 2]
+
+
 # -- dying processes ---------------------------------------------------------------------------------------------------
 
 _STATEMENTS = 7
