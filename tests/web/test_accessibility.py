@@ -64,6 +64,8 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
         "/conversations/import",
         f"/conversations/one?id={conversation}",
         "/conversations/one?id=tools",
+        "/conversations/edit?id=tools",
+        "/conversations/history?id=tools",
         "/backups",
         f"/backups/one?id={filled}",
         f"/backups/restore?id={filled}",

@@ -44,6 +44,7 @@ async def _walked(local, browser):
     ids = await local.made(3)
     services = local.state.backstay.for_owner("local")
     await services.batches.run("paused", [{"topic": "x"}], _doomed)
+    await services.edits.edit(ids[0], topic="edited")
     waiting = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     (await local.ann.post("/api/batches", json=waiting)).raise_for_status()
     await local.state.backstay._store.waiting_imports.add("local", "imported", {"a": None})

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from backstay.cli.output import is_terminal
 from backstay.cli.text import format_count, printable
-from backstay.library.difference import Segment, SegmentKind, TurnChange
+from backstay.library.difference import Segment, SegmentKind, TurnChange, abridge, is_changed
 
 if TYPE_CHECKING:
     from backstay.library.difference import TurnDifference
     from backstay.library.edits import VersionDifference
 
-_CONTEXT_LINES = 3
-"""Lines of the same text that are shown before and after what differs."""
 _COLORS = {SegmentKind.REMOVED: ("\x1b[31m", "\x1b[0m"), SegmentKind.ADDED: ("\x1b[32m", "\x1b[0m")}
 _MARKS = {SegmentKind.REMOVED: ("[-", "-]"), SegmentKind.ADDED: ("{+", "+}")}
 
@@ -24,7 +22,7 @@ def format_difference(versions: "VersionDifference") -> Iterator[str]:
     difference = versions.difference
     yield f"version {versions.before} → version {versions.after}"
     for name, segments in (("topic", difference.topic), ("persona", difference.persona)):
-        if any(segment.kind is not SegmentKind.SAME for segment in segments):
+        if is_changed(segments):
             yield from _block(f"{name}, changed", segments, marks)
     same = 0
     for turn in difference.turns:
@@ -47,25 +45,16 @@ def _heading(turn: "TurnDifference") -> str:
 
 
 def _block(heading: str, segments: Sequence[Segment], marks: dict[SegmentKind, tuple[str, str]]) -> list[str]:
-    text = "".join(_piece(segment, marks, at, len(segments)) for at, segment in enumerate(segments))
+    text = "".join(_piece(segment, marks) for segment in abridge(segments))
     return ["", f"{heading}:", *(f"  {line}" for line in text.split("\n"))]
 
 
-def _piece(segment: Segment, marks: dict[SegmentKind, tuple[str, str]], at: int, count: int) -> str:
+def _piece(segment: Segment, marks: dict[SegmentKind, tuple[str, str]]) -> str:
     """Return a piece with its marks around each line, since a terminal's pager shows line by line."""
     lines = [printable(line.expandtabs(4)) for line in segment.text.split("\n")]
     if segment.kind is SegmentKind.SAME:
-        return "\n".join(_shortened(lines, is_first=at == 0, is_last=at == count - 1))
+        return "\n".join(lines)
     if segment.text.isspace():
         lines = [*(f"{line}⏎" for line in lines[:-1]), lines[-1]]
     start, end = marks[segment.kind]
     return "\n".join(f"{start}{line}{end}" if line else "" for line in lines)
-
-
-def _shortened(lines: list[str], *, is_first: bool, is_last: bool) -> list[str]:
-    """Return lines that are the same in both, without those that are far from what differs."""
-    head = 0 if is_first else _CONTEXT_LINES
-    tail = 0 if is_last else _CONTEXT_LINES
-    if len(lines) <= head + tail + 1:
-        return lines
-    return [*lines[:head], "…", *lines[len(lines) - tail :]]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from backstay.errors import InputUnreadable, InvalidConversation
 from backstay.library.conversation import Conversation, check_turn
+from backstay.library.display import other_fields
 from backstay.library.edit_plan import ROLES, Edit
 from backstay.library.turn import Turn
 
@@ -36,7 +37,7 @@ def to_form(conversation: Conversation) -> str:
             lines.append(f"{marker} {name}\n{text}\n")
     for number, turn in enumerate(conversation.turns, start=1):
         role = turn.role if _PLAIN_ROLE.fullmatch(turn.role) else json.dumps(turn.role)
-        kept = ", ".join(_other_fields(turn))
+        kept = ", ".join(other_fields(turn))
         lines.append(f"{marker} {number} {role}{'  # ' + kept if kept else ''}\n{turn.content}\n")
     return f"{''.join(lines)}{marker} {_END}\n"
 
@@ -131,22 +132,6 @@ def _turn(block: _FormPart, stored: Sequence[Turn], number: int) -> Turn:
     except InvalidConversation as error:
         raise _error(block.line, error.message) from error
     return turn
-
-
-def _other_fields(turn: Turn) -> Iterator[str]:
-    """Yield what a turn has apart from its role and text."""
-    if turn.name:
-        yield "name"
-    if turn.reasoning:
-        yield "reasoning"
-    if turn.tool_calls:
-        yield "1 tool call" if len(turn.tool_calls) == 1 else f"{len(turn.tool_calls)} tool calls"
-    if turn.tool_call_id:
-        yield "result of a tool"
-    if turn.parts:
-        yield "parts"
-    if turn.metadata:
-        yield "metadata"
 
 
 def _marker(texts: Sequence[str]) -> str:

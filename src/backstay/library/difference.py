@@ -17,6 +17,8 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 _WORDS = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+\s*|[^\w\s]\s*|\s+")
 _IN_WORD = re.compile(rf"[^\W{_UNSPACED}]")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
+_CONTEXT_LINES, _CONTEXT_CHARACTERS = 3, 400
+"""How much of what is the same is shown before and after what differs."""
 _MAX_WORD = 200
 """Characters of a word that is shown whole."""
 _COMPARISONS = 4_000_000
@@ -81,8 +83,9 @@ class Difference:
     @property
     def is_empty(self) -> bool:
         """Whether the topic, the persona and all turns are the same."""
-        fields_are_same = all(segment.kind is SegmentKind.SAME for segment in (*self.topic, *self.persona))
-        return fields_are_same and all(turn.change is TurnChange.SAME for turn in self.turns)
+        return not is_changed([*self.topic, *self.persona]) and all(
+            turn.change is TurnChange.SAME for turn in self.turns
+        )
 
 
 def compare(before: Conversation, after: Conversation) -> Difference:
@@ -119,6 +122,35 @@ def compare(before: Conversation, after: Conversation) -> Difference:
         words.segments(before.persona or "", after.persona or ""),
         turns,
     )
+
+
+def is_changed(segments: Sequence[Segment]) -> bool:
+    """Return whether a text differs."""
+    return any(segment.kind is not SegmentKind.SAME for segment in segments)
+
+
+def abridge(segments: Sequence[Segment]) -> Sequence[Segment]:
+    """Return the pieces of a text without what is the same and far from what differs; `…` stands for it."""
+    last = len(segments) - 1
+    return [
+        segment
+        if segment.kind is not SegmentKind.SAME
+        else Segment(segment.kind, _shortened(segment.text, is_first=at == 0, is_last=at == last))
+        for at, segment in enumerate(segments)
+    ]
+
+
+def _shortened(text: str, *, is_first: bool, is_last: bool) -> str:
+    ends_at = 0 if is_first else _context_length(text)
+    starts_at = len(text) - (0 if is_last else _context_length(text[::-1]))
+    return text if starts_at - ends_at < _CONTEXT_CHARACTERS else f"{text[:ends_at]}…{text[starts_at:]}"
+
+
+def _context_length(text: str) -> int:
+    """Return the length of the first lines, or of a part of them."""
+    context = text[:_CONTEXT_CHARACTERS]
+    lines = context.split("\n")
+    return len("\n".join(lines[:_CONTEXT_LINES])) + (len(lines) > _CONTEXT_LINES)
 
 
 def _whole(kind: SegmentKind, text: str) -> Sequence[Segment]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backstay.library.training_content import field_block_types
@@ -50,6 +50,22 @@ def name_of_tool(tool: Mapping[str, Any]) -> str:
     function = tool.get("function")
     names = (function.get("name") if isinstance(function, Mapping) else None, tool.get("name"), tool.get("type"))
     return next((name for name in names if isinstance(name, str) and name), "unnamed")
+
+
+def other_fields(turn: Turn) -> Iterator[str]:
+    """Yield what a turn has apart from its role and text, for people."""
+    if turn.name:
+        yield "name"
+    if turn.reasoning:
+        yield "reasoning"
+    if turn.tool_calls:
+        yield "1 tool call" if len(turn.tool_calls) == 1 else f"{len(turn.tool_calls)} tool calls"
+    if turn.tool_call_id:
+        yield "result of a tool"
+    if turn.parts:
+        yield "parts"
+    if turn.metadata:
+        yield "metadata"
 
 
 def shown_parts(turn: Turn) -> Sequence[Any]:

@@ -32,6 +32,8 @@ PAGES = frozenset(
         "GET /batches/new",
         "GET /batches/one",
         "GET /conversations",
+        "GET /conversations/edit",
+        "GET /conversations/history",
         "GET /conversations/import",
         "GET /conversations/one",
         "POST /backups/act",
@@ -44,8 +46,10 @@ PAGES = frozenset(
         "POST /batches/upload",
         "POST /conversations/delete",
         "POST /conversations/delete-plan",
+        "POST /conversations/edit",
         "POST /conversations/export",
         "POST /conversations/import",
+        "POST /conversations/revert",
     )
 )
 """Pages and their forms: for a browser that has come in, and described nowhere."""

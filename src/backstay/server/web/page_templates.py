@@ -12,7 +12,8 @@ from starlette.responses import HTMLResponse
 
 from backstay import limits
 from backstay.clock import SystemClock, from_text
-from backstay.library.display import format_part, format_value, indent_json, name_of_tool, shown_parts
+from backstay.library.difference import abridge, is_changed
+from backstay.library.display import format_part, format_value, indent_json, name_of_tool, other_fields, shown_parts
 from backstay.library.id_text import printed_id
 from backstay.library.turn import part_type
 from backstay.server.request_paths import path_of
@@ -30,6 +31,7 @@ _HEADERS: Mapping[str, str] = {
 SECTIONS = ("batches", "conversations", "backups")
 _TIME_UNITS = ((60, "minute", 60), (3_600, "hour", 24), (86_400, "day", math.inf))
 """Seconds of each unit, its name, and how many make the next one."""
+_ROW_CHARACTERS, _MAX_ROWS = 80, 30
 _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -98,6 +100,12 @@ def format_size(number: int) -> str:
     return format_count(number, "byte") if not unit else f"{value:.1f} {_SIZE_UNITS[unit]}"
 
 
+def text_rows(text: str) -> int:
+    """Return how many rows a field for a text has."""
+    lines = sum(1 + len(line) // _ROW_CHARACTERS for line in text.split("\n"))
+    return min(max(lines, 2), _MAX_ROWS)
+
+
 def format_state(state: str) -> str:
     """Return a state for people: `completed with failures`."""
     return state.replace("_", " ")
@@ -128,6 +136,10 @@ def _environment() -> Environment:
         "part_type": part_type,
         "shown_parts": shown_parts,
         "tool_name": name_of_tool,
+        "kept_fields": lambda turn: ", ".join(other_fields(turn)),
+        "text_rows": text_rows,
+        "abridged": abridge,
+        "is_changed": is_changed,
     }
     environment.globals |= {"count": format_count, "limits": limits, "sections": SECTIONS}
     return environment

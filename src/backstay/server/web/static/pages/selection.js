@@ -88,8 +88,9 @@ export class Selection {
   }
 
   #query() {
-    const { search, job, persona, createdBefore } = this.#filters;
-    const query = { search, jobId: job, persona, createdBefore: createdBefore && `${createdBefore}T00:00:00Z` };
+    const { search, job, persona, createdBefore, edited } = this.#filters;
+    const before = createdBefore && `${createdBefore}T00:00:00Z`;
+    const query = { search, jobId: job, persona, createdBefore: before, edited: edited && true };
     return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
   }
 }
