@@ -289,7 +289,8 @@ async def test_pages_show_their_owners_data_only(api):
         addresses = [
             new, "/batches/one?id=anns", "/batches/cancel?id=anns", "/batches/discard?id=anns",
             "/batches/resume?id=anns", "/batches/recipe?id=anns", "/batches/item?id=anns&item=i0",
-            f"/conversations/one?id={conversation}", f"/backups/one?id={backup}", f"/backups/restore?id={backup}",
+            f"/conversations/one?id={conversation}", f"/conversations/edit?id={conversation}",
+            f"/conversations/history?id={conversation}", f"/backups/one?id={backup}", f"/backups/restore?id={backup}",
             f"/backups/remove?id={backup}",
         ]  # fmt: skip
         own = [(await ann.get(address)).status_code for address in addresses]

@@ -85,7 +85,7 @@ def test_every_name_is_qualified(name):
 @_each
 def test_every_function_is_named_in_full(name):
     """Every function is qualified by pg_catalog, so that no other function of that name can take its place."""
-    text = Statements("backstay").text(name, Selection(search="x", ids=("a",)) if "{selected}" in query(name) else None)
+    text = Statements("backstay").text(name, Selection(search="x", ids=("a",)) if "{selected" in query(name) else None)
     syntax = {"coalesce", "greatest", "nullif", "position"}
     text = re.sub(r"unnest\((?=%\(column0\)s::\w+\[\], )", "", text)  # of several arrays it is syntax, too
 
@@ -104,7 +104,7 @@ def anywhere():
 @_each
 def test_statement_fits_the_schema(anywhere, name):
     """The server can plan every statement."""
-    selection = Selection(ids=("a",), job_id="b", search="c", persona="d") if "{selected}" in query(name) else None
+    selection = Selection(ids=("a",), job_id="b", search="c", persona="d") if "{selected" in query(name) else None
     text = Statements("backstay").text(name, selection, {"my column": "text"} if "{columns}" in query(name) else None)
     text = text.replace(', "my column"', "")
     if name in _LEGACY:  # its tables, and those of their columns that are there, are put in when they are known
