@@ -460,5 +460,6 @@ async def test_statement_changes_only_reviews_of_the_owner(store):
 
     assert await _count_row_changes(store, "put_reviews", put) == 2
     assert await _count_row_changes(store, "drop_reviews", [(first,), (foreign,)], OWNER) == 1
+    assert await _count_row_changes(store, "drop_foreign_reviews", [(first,), (foreign,)], OWNER) == 1
     tags = [(first, "x"), (first, "y"), (foreign, "x")]
     assert await _count_row_changes(store, "drop_tags", tags, OWNER) == 1

@@ -23,6 +23,7 @@ _ONLY_IDS = "AND id IN (SELECT jsonb_array_elements_text(:ids::jsonb))"
 _ONLY_CONTAINING = """AND ({folded:topic} OR {folded:persona}
         OR EXISTS (SELECT 1 FROM {schema}.turns
                     WHERE turns.conversation_key = conversations.key AND {folded:turns.content}))"""
+_OF_OWNER = " AND found.owner = :owner"  # an app may give a row of an adopted table to another owner
 _FOLDED = re.compile(r"\{folded:([\w.]+)\}")
 
 # Values of these types are read as they are, all others as text, which loses nothing.
@@ -74,7 +75,9 @@ class Statements:
     def _render(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
         keys = _REQUESTED_KEYS if selection is None else query("selected_conversation_keys")
         text = text.replace("{requested}", keys)
-        text = insert_conditions(text, selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
+        text = insert_conditions(
+            text, selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING, of_owner=_OF_OWNER
+        )
         if is_copy := (only_rows := _ONLY_ROWS.fullmatch(text)) is not None:
             text = f"COPY {only_rows[1]}\nFROM STDIN{'' if only_rows[3] else ' (FORMAT binary)'}"
         added = "".join(

@@ -90,6 +90,7 @@ def put_reviews(
         old_tags = before[key].tags if key in before else ()
         added += [(key, tag, owner) for tag in review.tags if tag not in old_tags]
         removed += [(key, tag) for tag in old_tags if tag not in review.tags]
+    session.execute_many("drop_foreign_reviews", [(key,) for key in reviews], owner)
     session.execute_many("drop_reviews", [(key,) for key, review in reviews.items() if review.is_empty], owner)
     session.execute_many("put_reviews", rows)
     session.execute_many("drop_tags", removed, owner)

@@ -13,23 +13,25 @@ _ONLY_JOB = "AND job_id = :job_id"
 _ONLY_PERSONA = "AND persona = :persona"
 _ONLY_BEFORE = "AND created_at < :created_before"
 _REVIEWED = """AND EXISTS (SELECT 1 FROM {schema}.{table} AS found
-                WHERE found.conversation_key = conversations.key AND {condition})"""
+                WHERE found.conversation_key = conversations.key AND {condition}{of_owner})"""
 _REVIEWED_IN_RANGE = """AND key IN (SELECT conversation_key FROM {schema}.{table} AS found
                 WHERE owner = :owner AND conversation_key > :after AND conversation_key < :before AND {condition})"""
 _NOT_REVIEWED = """AND NOT EXISTS (SELECT 1 FROM {schema}.{table} AS found
-                    WHERE found.conversation_key = conversations.key AND {condition})"""
+                    WHERE found.conversation_key = conversations.key AND {condition}{of_owner})"""
 _REVIEWS, _TAGS, _VERSIONS = "conversation_reviews", "conversation_tags", "conversation_versions"
 
 
-def insert_conditions(text: str, selection: Selection | None, *, only_ids: str, only_containing: str) -> str:
+def insert_conditions(
+    text: str, selection: Selection | None, *, only_ids: str, only_containing: str, of_owner: str
+) -> str:
     """Return a statement with the conditions of a selection instead of `{selected}` or `{selected_in_range}`.
 
-    `only_ids` and `only_containing` are the conditions that depend on the database.
+    `only_ids`, `only_containing` and, of a review, `of_owner` are the conditions that depend on the database.
     """
     for placeholder, in_range in (("{selected}", False), ("{selected_in_range}", True)):
         if placeholder in text:
             text = text.replace(placeholder, _conditions(selection, only_ids, only_containing, in_range=in_range))
-    return text
+    return text.replace("{of_owner}", of_owner)
 
 
 def _conditions(selection: Selection | None, only_ids: str, only_containing: str, *, in_range: bool) -> str:

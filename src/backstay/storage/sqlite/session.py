@@ -105,7 +105,7 @@ class SqliteSession:
     def _cursor(self, name: str, values: Values | None, selection: Selection | None) -> apsw.Cursor:
         text = query(name)
         if selection is not None:
-            text = insert_conditions(text, selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
+            text = insert_conditions(text, selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING, of_owner="")
             text = text.replace("{schema}", "main")
         return self.connection.execute(text, values)
 

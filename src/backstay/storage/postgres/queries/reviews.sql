@@ -4,6 +4,7 @@ SELECT reviews.conversation_key, reviews.status, reviews.rating,
        to_json(ARRAY(SELECT tags.tag
                        FROM {schema}.conversation_tags AS tags
                       WHERE tags.conversation_key = reviews.conversation_key
+                        AND tags.owner = reviews.owner
                       ORDER BY tags.tag))::text,
        reviews.note, reviews.reviewer, reviews.reviewed_at
   FROM requested
