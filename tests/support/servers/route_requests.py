@@ -50,6 +50,8 @@ PAGES = frozenset(
         "POST /conversations/export",
         "POST /conversations/import",
         "POST /conversations/revert",
+        "POST /conversations/one",
+        "POST /conversations/review",
     )
 )
 """Pages and their forms: for a browser that has come in, and described nowhere."""

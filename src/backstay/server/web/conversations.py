@@ -12,8 +12,9 @@ from backstay.errors import BackstayError, LossyExport, RefusedByTrainers
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
 from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.id_text import parse_printed_id, printed_id
+from backstay.library.review import Review, ReviewStatus
 from backstay.library.selection import Selection
-from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH
+from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH, MAX_TAG
 from backstay.readers.compression import COMPRESSED_SUFFIXES
 from backstay.readers.read_options import ReadOptions
 from backstay.schemas import BackupOut, ConversationsOut, DeletePlanOut
@@ -46,6 +47,10 @@ class ListFilters(BaseModel):
     persona: Annotated[Annotated[Text, Field(max_length=MAX_PERSONA)] | None, EmptyIsNone] = None
     created_before: Annotated[date | None, EmptyIsNone, Field(alias="createdBefore")] = None
     edited: bool = False
+    status: Annotated[ReviewStatus | None, EmptyIsNone] = None
+    rating_from: Annotated[int | None, EmptyIsNone, Field(alias="ratingFrom")] = None
+    rating_below: Annotated[int | None, EmptyIsNone, Field(alias="ratingBelow")] = None
+    tag: Annotated[Annotated[Text, Field(max_length=MAX_TAG)] | None, EmptyIsNone] = None
 
     @property
     def is_empty(self) -> bool:
@@ -66,12 +71,16 @@ class ListFilters(BaseModel):
             persona=self.persona,
             created_before=datetime(day.year, day.month, day.day, tzinfo=UTC) if day is not None else None,
             edited=self.edited,
+            status=self.status,
+            rating_from=self.rating_from,
+            rating_below=self.rating_below,
+            tags=(self.tag,) if self.tag is not None else (),
             everything=self.is_empty,
         )
 
 
 class ListQuery(ListFilters):
-    """The query of the list: filters, a page, and the result of the delete or undo that redirected here."""
+    """The query of the list: filters, a page, and the result of what redirected here."""
 
     cursor: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
     delete_backup_id: Annotated[str | None, Field(alias="deleteBackupId")] = None
@@ -79,6 +88,7 @@ class ListQuery(ListFilters):
         Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone, Field(alias="deletedWithoutBackup")
     ] = None
     undone: bool = False
+    reviewed: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
 
 
 class FormSelection(ListFilters):
@@ -142,7 +152,7 @@ class ExportForm(FormSelection):
 async def list_conversations(
     request: Request, services: OwnerServices, filters: Annotated[ListQuery, Query()]
 ) -> Response:
-    """List matching conversations, newest first, and show the result of the delete or undo that redirected here."""
+    """List matching conversations, newest first, and show the result of what redirected here."""
     summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE_SIZE)
     return render_page(
         request,
@@ -152,6 +162,7 @@ async def list_conversations(
         is_first=filters.cursor is None,
         delete_backup=await _find_backup(services, filters.delete_backup_id),
         formats=exports.FORMATS,
+        statuses=list(ReviewStatus),
     )
 
 
@@ -198,7 +209,13 @@ async def show_conversation(
 ) -> Response:
     """Show one conversation with its tools and turns."""
     conversation = await services.conversations.show(conversation_id)
-    return render_page(request, "conversation.html", conversation=conversation)
+    return render_page(
+        request,
+        "conversation.html",
+        conversation=conversation,
+        review=conversation.review or Review(),
+        statuses=list(ReviewStatus),
+    )
 
 
 @router.post("/delete-plan")

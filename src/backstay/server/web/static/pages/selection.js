@@ -83,14 +83,16 @@ export class Selection {
   // The selection as the API expects it.
   forApi() {
     if (!this.isEverything) return { conversationIds: this.ids };
-    const query = this.#query();
+    const { tag, ratingFrom, ratingBelow, ...query } = this.#query();
+    if (tag !== undefined) query.tags = [tag];
+    for (const [name, rating] of Object.entries({ ratingFrom, ratingBelow })) if (rating !== undefined) query[name] = Number(rating);
     return Object.keys(query).length > 0 ? query : { all: true };
   }
 
   #query() {
-    const { search, job, persona, createdBefore, edited } = this.#filters;
+    const { job, createdBefore, edited, ...others } = this.#filters;
     const before = createdBefore && `${createdBefore}T00:00:00Z`;
-    const query = { search, jobId: job, persona, createdBefore: before, edited: edited && true };
+    const query = { ...others, jobId: job, createdBefore: before, edited: edited && true };
     return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
   }
 }

@@ -1,0 +1,70 @@
+"""Forms that review conversations: one, on its page, or the selected ones of a list."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from backstay.library.review import ReviewStatus
+from backstay.library.review_change import ReviewChange
+from backstay.library.selection import Selection
+from backstay.limits import MAX_INTEGER
+from backstay.server.api.common import OwnerServices
+from backstay.server.web.conversations import FormSelection, PrintedId
+from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
+
+router = APIRouter(include_in_schema=False, prefix="/conversations")
+
+
+class ReviewForm(BaseModel):
+    """The whole review of one conversation. What is empty is removed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: PrintedId
+    status: ReviewStatus
+    rating: Annotated[int | None, EmptyIsNone] = None
+    tags: FormText = ""
+    """One per line."""
+    note: FormText = ""
+
+    def to_change(self) -> ReviewChange:
+        """Return the change. Raises SettingsError if a value is not allowed."""
+        tags = [line.strip() for line in self.tags.split("\n") if line.strip()]
+        return ReviewChange(self.status, self.rating, self.note, tags)
+
+
+class ReviewsForm(FormSelection):
+    """What a button of the list sets in the reviews of the selected conversations."""
+
+    change: Literal["kept", "rejected", "unreviewed", "rating", "tag", "untag"]
+    new_rating: Annotated[int | None, EmptyIsNone, Field(alias="newRating")] = None
+    new_tag: Annotated[str, Field(alias="newTag")] = ""
+    cursor: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
+
+    def to_change(self) -> ReviewChange:
+        """Return the change. Raises SettingsError if a value is not allowed."""
+        match self.change:
+            case "rating":
+                return ReviewChange(rating=self.new_rating)
+            case "tag":
+                return ReviewChange(add_tags=[self.new_tag.strip()])
+            case "untag":
+                return ReviewChange(remove_tags=[self.new_tag.strip()])
+        return ReviewChange(ReviewStatus(self.change))
+
+
+@router.post("/one")
+async def review_one(request: Request, services: OwnerServices, form: Annotated[ReviewForm, Form()]) -> Response:
+    """Change the review of a conversation, and show its page again."""
+    await services.reviews.change(Selection(ids=(form.id,)), form.to_change())
+    return redirect_to(request, "/conversations/one", id=form.id)
+
+
+@router.post("/review")
+async def review_selected(request: Request, services: OwnerServices, form: Annotated[ReviewsForm, Form()]) -> Response:
+    """Change the reviews of the selected conversations, and show the same page of the list again."""
+    result = await services.reviews.change(form.to_selection(), form.to_change())
+    place = {**form.params, "cursor": form.cursor}
+    return redirect_to(request, "/conversations", reviewed=result.conversations, **place)

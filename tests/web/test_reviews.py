@@ -1,0 +1,90 @@
+"""The forms that review conversations, as a browser without scripts sends them."""
+
+import re
+
+import pytest
+
+from support.servers.api import KINDS, cookied, library, serving
+
+HOSTILE = '<img src=x onerror=alert(1)> "quoted" \u202e'
+_ACCEPT = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+@pytest.fixture
+async def local(tmp_path):
+    """An application with pages."""
+    with library(KINDS[0], tmp_path) as settings:
+        async with serving(settings.model_copy(update={"reviewer": HOSTILE.strip()}), local=True) as running:
+            yield running
+
+
+@pytest.fixture
+async def browser(local):
+    """A signed-in client that sends requests like a browser."""
+    async with cookied(local, Accept=_ACCEPT) as client:
+        yield client
+
+
+async def _review(local, conversation_id):
+    return (await local.ann.get(f"/api/conversations/{conversation_id}")).json()["review"]
+
+
+async def test_a_conversation_is_reviewed_on_its_page(local, browser):
+    """The form of a conversation saves its whole review, shows it as text, and removes what is emptied."""
+    first, *_ = await local.made(2)
+    form = {"id": first, "status": "kept", "rating": "4", "tags": f"b\r\n{HOSTILE}\r\n\r\na", "note": f"{HOSTILE}\r\n2"}
+
+    saved = await browser.post("/conversations/one", data=form)
+    page = (await browser.get(saved.headers["location"])).text
+    review = await _review(local, first)
+    await browser.post("/conversations/one", data={"id": first, "status": "unreviewed", "rating": ""})
+
+    assert saved.status_code == 303
+    assert (review["status"], review["rating"], review["note"]) == ("kept", 4, f"{HOSTILE}\n2")
+    assert review["tags"] == sorted(["a", "b", HOSTILE.strip()])
+    assert "<img src=x" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") == 3  # in the tags, the note and the reviewer
+    assert re.search(r'<option value="4" selected>', page)
+    assert (await _review(local, first))["reviewedAt"] is None
+
+
+async def test_selected_conversations_are_reviewed_from_the_list(local, browser):
+    """Each button reviews the selected conversations, and shows the same filters again."""
+    ids = await local.made(3)
+    chosen = {"id": ids[:2]}
+
+    kept = await browser.post("/conversations/review", data={**chosen, "change": "kept", "status": "unreviewed"})
+    await browser.post("/conversations/review", data={**chosen, "change": "rating", "newRating": "2"})
+    await browser.post("/conversations/review", data={**chosen, "change": "tag", "newTag": HOSTILE})
+    await browser.post("/conversations/review", data={"change": "rejected", "scope": "all", "ratingBelow": "3"})
+    page = (await browser.get(f"{kept.headers['location']}")).text
+    by_review = await browser.get(
+        "/conversations", params={"status": "rejected", "ratingFrom": "2", "ratingBelow": "3", "tag": HOSTILE.strip()}
+    )
+
+    assert kept.headers["location"] == "/conversations?reviewed=2&status=unreviewed"
+    assert "2 conversations reviewed." in page
+    assert '<option value="unreviewed" selected>' in page
+    assert by_review.text.count('name="id"') == 2
+    assert "<img src=x" not in by_review.text
+    assert [(await _review(local, each))["status"] for each in ids] == ["rejected"] * 2 + ["unreviewed"]
+
+
+@pytest.mark.parametrize(
+    ("page", "data", "message"),
+    [
+        ("/conversations/review", {"change": "kept"}, "Nothing is selected"),
+        ("/conversations/review", {"change": "tag", "newTag": "", "id": "x"}, "is empty"),
+        ("/conversations/review", {"change": "kept", "id": "none"}, "not found, so nothing was changed"),
+        ("/conversations/one", {"id": "x", "status": "kept", "rating": "9"}, "The rating must be a whole number"),
+        ("/conversations/one", {"id": "x", "status": "kept", "tags": "x" * 101}, "has 101 characters"),
+        ("/conversations/one", {"id": "x", "status": "kept", "note": "\x00"}, "NUL"),
+    ],
+)
+async def test_wrong_reviews_are_refused(local, browser, page, data, message):
+    """A form with a wrong value, or without a selection, is refused by a page that says why."""
+    refused = await browser.post(page, data=data)
+
+    assert refused.status_code in (404, 422)
+    assert message in refused.text
+    assert refused.headers["content-type"].startswith("text/html")
