@@ -29,4 +29,7 @@ def from_text(text: str) -> datetime:
 
     Raises ValueError if it is neither.
     """
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError as error:  # in UTC, it is before the year 1 or after 9999
+        raise ValueError(str(error)) from error

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from backstay import Backstay, Selection
+from backstay import Backstay, Conversation, Selection, Turn
 from backstay.backup import verifier
 from backstay.errors import BackupDamaged, BackupError, InvalidRow, RestoreDiffers
 from backstay.library.archive import ArchiveReader, ArchiveWriter, decompress
@@ -19,6 +19,14 @@ from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("K1", "K2")
 
+_VERSION = json.dumps(
+    {
+        **Conversation([Turn("user", "a")]).to_dict(),
+        "metadata": {"curation": {}},
+        "created_at": "2025-06-02T09:30:00.000000Z",
+        "updated_at": "2025-06-02T09:30:00.000000Z",
+    }
+)
 _CURATED = """
     INSERT INTO conversation_reviews (conversation_key, owner, status, rating, note, reviewer, reviewed_at)
     SELECT key, owner, CASE WHEN key % 3 = 0 THEN 'rejected' END, 1 + key % 5, 'Bad <b>"note"</b> }}', 'ann', created_at
@@ -28,8 +36,8 @@ _CURATED = """
       FROM conversation_reviews, (SELECT 'schön' AS tag UNION SELECT ',"curation":{') AS t
      WHERE conversation_key % 4 = 0;
     INSERT INTO conversation_versions (conversation_key, number, owner, line, editor, replaced_at)
-    SELECT key, number, owner, '{"metadata":{"curation":{}}}', 'bob', created_at
-      FROM conversations, (SELECT 1 AS number UNION SELECT 2) AS n WHERE key % 5 = 0"""
+    SELECT key, number, owner, '{_VERSION}', 'bob', created_at
+      FROM conversations, (SELECT 1 AS number UNION SELECT 2) AS n WHERE key % 5 = 0""".replace("{_VERSION}", _VERSION)
 _LATE_REVIEWS = """
     INSERT INTO conversation_reviews
     SELECT key, owner, 'kept', NULL, 'late', NULL, created_at FROM conversations WHERE key IN (1, 3)"""
@@ -236,6 +244,21 @@ async def test_an_unreadable_review_is_refused(library, tmp_path):
     other = tmp_path / "other.db"
 
     async with Backstay.open(other) as backstay:
+        with pytest.raises(InvalidRow, match="its review or kept versions are not as a backup has them"):
+            await backstay.conversations.import_file(json_file)
+        assert await backstay.conversations.count(ALL) == 0
+
+
+@pytest.mark.parametrize("line", ["{}", '{"conversation_turns": [1]}', '{"conversation_turns": 1}'])
+async def test_an_unreadable_version_is_refused(library, tmp_path, line):
+    """A kept version that is no conversation, which could be neither compared nor brought back, is not imported."""
+    _, json_file = await _file_of(library, tmp_path)
+    document = json.loads(json_file.read_text())
+    curation = next(each for each in document["conversations"] if "versions" in each.get("curation", {}))["curation"]
+    curation["versions"][1]["line"] = line
+    json_file.write_text(json.dumps(document))
+
+    async with Backstay.open(tmp_path / "other.db") as backstay:
         with pytest.raises(InvalidRow, match="its review or kept versions are not as a backup has them"):
             await backstay.conversations.import_file(json_file)
         assert await backstay.conversations.count(ALL) == 0

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from backstay.clock import from_text
+from backstay.library.conversation import text_fault
 from backstay.library.review import Review
 
 CURATION = "curation"
@@ -35,9 +36,14 @@ def checked_curation(document: Mapping[str, Any]) -> bytes:
     numbers = [version["number"] for version in versions]
     if numbers != list(range(1, len(numbers) + 1)) or not document.keys() <= {"review", "versions"}:
         raise ValueError
+    if not all(type(number) is int for number in numbers):
+        raise TypeError
     for version in versions:
         from_text(version["replaced_at"])
         if not isinstance(orjson.loads(version["line"]), dict) or version.keys() != _VERSION_KEYS:
+            raise ValueError
+        editor = version["editor"]
+        if editor is not None and (not isinstance(editor, str) or text_fault(editor) is not None):
             raise ValueError
     return curation_to_json(Review.from_dict(review).check().to_dict() if review else None, versions)
 

@@ -59,6 +59,12 @@ def test_a_curation_of_a_file_is_canonical():
         {"versions": [_version(b"[]")]},
         {"versions": [_version(b"{")]},
         {"versions": [{**_version(b"{}"), "replaced_at": "soon"}]},
+        {"versions": [{**_version(b"{}"), "replaced_at": "9999-12-31T23:59:59-12:00"}]},
+        {"versions": [{**_version(b"{}"), "number": True}]},
+        {"versions": [{**_version(b"{}"), "editor": {}}]},
+        {"versions": [{**_version(b"{}"), "editor": 5}]},
+        {"versions": [{**_version(b"{}"), "editor": "\x00"}]},
+        {"review": {**_REVIEW, "reviewed_at": "9999-12-31T23:59:59-12:00"}},
     ],
     ids=str,
 )

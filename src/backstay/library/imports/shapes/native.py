@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from backstay.clock import from_text
 from backstay.errors import SettingsError
 from backstay.library.curation import CURATION, checked_curation
+from backstay.library.edit_plan import conversation_of
 from backstay.library.imports.import_row import ImportRow
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.imports.shape import Shape
@@ -60,8 +63,13 @@ def read_backup_row(row: InputRow, origin: InputErrors) -> Document:
 def take_curation(document: Document, origin: InputErrors, line: int) -> bytes | None:
     """Take the review and kept versions out of a conversation of a backup, and return them. Raises InvalidRow."""
     curation = document.pop(CURATION, None)
+    if curation is None:
+        return None
     try:
-        return None if curation is None else checked_curation(curation)
+        checked = checked_curation(curation)
+        for version in curation.get("versions", ()):
+            conversation_of(orjson.loads(version["line"]))
+        return checked
     except (AttributeError, KeyError, TypeError, ValueError, SettingsError) as error:
         raise origin.invalid_row(line, "its review or kept versions are not as a backup has them") from error
 
