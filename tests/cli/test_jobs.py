@@ -202,7 +202,7 @@ def test_retry_puts_items_back(within, with_failures):
     assert (unknown.code, unknown.one_line_error()) == (1, "Job 'topics' has no item 'i7'")
     assert unfailed.code == 1
     assert "only failed items can be retried" in unfailed.one_line_error()
-    assert (ended.code, ended.out) == (0, "topics: 1 failed item returned to pending.\n")
+    assert (ended.code, ended.out) == (0, "topics: 1 item returned to pending.\n")
     assert ended.err == "Continue with: backstay resume topics\n"
     assert again.json["retried"] == 0
     assert again.json["job"]["pending"] == 1
@@ -233,6 +233,18 @@ def test_deleted_conversations_are_made_again(within, backstay):
     assert (again.json["retried"], again.json["job"]["pending"]) == (0, 1)
     assert resumed.code == 0
     assert within("status", "topics").out.startswith("topics: completed, 3 of 3\n")
+
+
+def test_one_deleted_conversation_is_made_again(within, backstay):
+    """`retry` of an item that is completed, and whose conversation was deleted, does not call it failed."""
+    backstay.write("topics.csv", "Gardens", "Bridges")
+    assert within("run", "topics.csv", "--model", "scripted").code == 0
+    shown = within("conversations", "list", "--json", "--limit", "1").json["conversations"][0]
+    assert within("conversations", "delete", shown["id"], "--yes").code == 0
+
+    retried = within("retry", "topics", shown["itemId"])
+
+    assert (retried.code, retried.out) == (0, "topics: 1 item returned to pending.\n")
 
 
 def test_items_without_an_input_are_not_made_again(within, backstay):

@@ -94,9 +94,10 @@ async def retry(
         raise SettingsError("--deleted returns all such items; leave out their ids", setting="deleted")
     batches = (await session.open()).batches
     if deleted:
-        result, noun = await batches.retry_deleted(job), "item"
+        result = await batches.retry_deleted(job)
     else:
-        result, noun = DeletedRetryResult(await batches.retry(job, items or None), without_input=0), "failed item"
+        result = DeletedRetryResult(await batches.retry(job, items or None), without_input=0)
+    noun = "item" if deleted or items else "failed item"
     reason = " to make the deleted conversations again" if deleted and result.retried else ""
     count, after = result.retried, await batches.checkpoint(job)
     session.out.print_result(
