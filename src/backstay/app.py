@@ -123,7 +123,7 @@ class _Components:
         Args:
             owner: The owner.
             allowed: The processors that the owner's jobs may use; by default those of this library.
-            reviewer: Who reviews conversations; by default the one of the settings.
+            reviewer: Who reviews and edits conversations; by default the one of the settings.
         """
         stores, retention = self._store.backups, self.settings.backup_retention
         reader = BackupReader(store=stores.records, folders=self._folders, owner=owner)
@@ -172,7 +172,7 @@ class _Components:
                 owner=owner,
                 reviewer=reviewer or self.settings.effective_reviewer,
             ),
-            edits=Edits(store=self._store.edits, owner=owner),
+            edits=Edits(store=self._store.edits, owner=owner, editor=reviewer or self.settings.effective_reviewer),
             backups=Backups(
                 store=stores.records,
                 folders=self._folders,

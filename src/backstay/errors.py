@@ -187,7 +187,7 @@ class ConversationChanged(Conflict):
 
 
 class EditBlocked(Conflict):
-    """Rows of other tables refer to turns that an edit would remove or renumber."""
+    """Rows of other tables refer to turns that an edit would remove or renumber; or no more versions can be kept."""
 
 
 class RestoreConflict(Conflict):

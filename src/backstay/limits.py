@@ -7,6 +7,8 @@ MAX_ID = 512
 """Characters of an id, a job's name or an owner. PostgreSQL has no index over texts of more than 2,704 bytes."""
 MAX_NAME = 1_000
 """Characters of the name of a column, a recipe or a processor."""
+MAX_VERSION_BYTES = 32_000_000
+"""Bytes of the kept versions of one conversation, which are part of its line in a backup."""
 MAX_SEARCH = 1_000
 """Characters of a search text."""
 MAX_PERSONA = 10_000

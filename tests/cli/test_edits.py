@@ -311,3 +311,14 @@ def test_unknown_version(within, stored, words):
     assert ended.code == 1
     assert ended.one_line_error().endswith("`backstay conversations history c` lists its versions")
     assert within("conversations", "history", "c").out == "1\tfirst stored\t\tcurrent\n"
+
+
+def test_the_editor_is_the_reviewer_of_the_settings(within, stored, monkeypatch):
+    """An edit is the reviewer's, unless an option names someone else, and the variable is known."""
+    monkeypatch.setenv("BACKSTAY_REVIEWER", "Ann")
+    edited = within("conversations", "edit", "c", "--topic", "x")
+    within("conversations", "revert", "c", "--by", "Bob")
+    versions = within("conversations", "history", "c", "--json").json()["versions"]
+
+    assert "BACKSTAY_REVIEWER" not in edited.err
+    assert [version["editor"] for version in versions] == [None, "Ann", "Bob"]

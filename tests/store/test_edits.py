@@ -8,6 +8,7 @@ import pytest
 from backstay.errors import (
     ConversationChanged,
     ConversationNotFound,
+    EditBlocked,
     InvalidConversation,
     VersionNotFound,
 )
@@ -15,6 +16,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.edit_plan import Edit, is_same
 from backstay.library.selection import Selection
 from backstay.library.turn import Turn
+from backstay.storage.sql import edits
 from support.data.conversations import conversation, with_tools
 from support.stores.jobs import OWNER, keep
 
@@ -290,3 +292,15 @@ async def test_edited_conversations_are_selected(store, stored, edit):
     assert [each.id for each in (*summaries, *page.conversations, *measure.sample)] == ["c", "c", "c"]
     assert await store.conversations.count(OWNER, Selection(edited=True, job_id="other")) == 0
     assert await store.conversations.count("you", selection) == 0
+
+
+async def test_versions_have_a_limit(store, stored, edit, monkeypatch):
+    """An edit is refused if the kept versions would be too large for a backup, and nothing is stored."""
+    await edit(topic="first")
+    monkeypatch.setattr(edits, "MAX_VERSION_BYTES", 900)
+
+    with pytest.raises(EditBlocked, match="and a backup holds 900; the edit was not stored"):
+        await edit(topic="second")
+
+    assert (await _read(store)).topic == "first"
+    assert await _numbers(store) == [1]

@@ -88,3 +88,13 @@ async def test_wrong_reviews_are_refused(local, browser, page, data, message):
     assert refused.status_code in (404, 422)
     assert message in refused.text
     assert refused.headers["content-type"].startswith("text/html")
+
+
+async def test_enter_in_a_field_of_the_list_presses_no_button(local, browser):
+    """The first button of the list's form, which Enter would press, is disabled: it would otherwise export."""
+    await local.made(1)
+
+    page = (await browser.get("/conversations")).text
+    form = page[page.index("data-selecting") :]
+
+    assert re.search(r"<button(?! type=.button)[^>]*>", form)[0] == "<button disabled hidden>"

@@ -93,9 +93,11 @@ class Edits:
     version is 1, and the current one is one more than the versions that were replaced.
     """
 
-    def __init__(self, *, store: EditStore, owner: str) -> None:
+    def __init__(self, *, store: EditStore, owner: str, editor: str | None) -> None:
+        """Keep the store; `editor` is who edits unless an edit names someone."""
         self._store = store
         self._owner = owner
+        self._editor = editor
 
     async def edit(
         self,
@@ -117,18 +119,19 @@ class Edits:
             topic: The topic; None for none.
             persona: The persona; None for none.
             expected: The `digest()` of the conversation as it was read; by default it is not compared.
-            editor: Who edits it, for the list of versions.
+            editor: Who edits it, for the list of versions; by default the reviewer of the settings.
 
         Raises:
             ConversationNotFound: this owner has no conversation with this id.
             ConversationChanged: it is no longer the expected one. Nothing was stored.
             InvalidConversation: it could not be stored, or a turn gets an unknown role. The message names the turn.
-            EditBlocked: rows of other tables refer to a turn that would be removed or renumbered.
+            EditBlocked: rows of other tables refer to a turn that would be removed or renumbered; or its versions
+                would have more than 32 MB together.
             AdoptedTableNotWritable, OutcomeRefused: the tables do not take the edit. Nothing was stored.
         """
         edit = Edit(turns=turns, topic=topic, persona=persona)
         return await self._store.edit(
-            self._owner, conversation_id, edit, expected=expected, editor=_checked_editor(editor)
+            self._owner, conversation_id, edit, expected=expected, editor=_checked_editor(editor or self._editor)
         )
 
     async def revert(
@@ -142,7 +145,7 @@ class Edits:
         Raises VersionNotFound, and like `edit`.
         """
         return await self._store.revert(
-            self._owner, conversation_id, to=to, expected=expected, editor=_checked_editor(editor)
+            self._owner, conversation_id, to=to, expected=expected, editor=_checked_editor(editor or self._editor)
         )
 
     async def versions(self, conversation_id: str) -> Sequence[Version]:

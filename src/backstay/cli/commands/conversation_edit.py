@@ -1,6 +1,5 @@
 """`backstay conversations edit`, `history`, `diff` and `revert`: correct conversations."""
 
-import getpass
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=parse_printed_id)]
 EditorOption = Annotated[
-    str | None, typer.Option("--by", metavar="NAME", help="Who edits [default: your user name on this machine].")
+    str | None,
+    typer.Option("--by", metavar="NAME", help="Who edits [default: BACKSTAY_REVIEWER, else your user name]."),
 ]
 _NUMBER = typer.Option(metavar="N", min=1)
 
@@ -136,9 +136,9 @@ async def edit(
     backstay = await session.open()
     before = await backstay.conversations.show(conversation)
     if options.are_empty:
-        await _edit_in_editor(session, before, _editor(by))
+        await _edit_in_editor(session, before, by)
     else:
-        await _store(session, before, *_edit_of(options, before), _editor(by))
+        await _store(session, before, *_edit_of(options, before), by)
     await session.remind()
 
 
@@ -214,18 +214,9 @@ async def revert(
     """
     backstay = await session.open()
     before = await backstay.conversations.show(conversation)
-    after = await backstay.edits.revert(conversation, to=to, expected=before.digest(), editor=_editor(by))
+    after = await backstay.edits.revert(conversation, to=to, expected=before.digest(), editor=by)
     await _report(session, before, after)
     await session.remind()
-
-
-def _editor(name: str | None) -> str | None:
-    if name is not None:
-        return name
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a user without a name
-        return None
 
 
 def _edit_of(options: EditOptions, before: "Conversation") -> "tuple[Edit, str]":

@@ -19,6 +19,7 @@ from backstay.library.edits import ReplacedVersion, VersionPair
 from backstay.library.id_text import quoted_id
 from backstay.library.record import TURNS, Document, metadata_from_line, value_from_line
 from backstay.library.turn_matching import is_same_content
+from backstay.limits import MAX_VERSION_BYTES
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.related_rows import RelatedRows
 from backstay.storage.sql.conversation_records import StoredColumns, find_by_keys
@@ -129,6 +130,13 @@ class EditSession:
                 conversation_id=self._id,
                 expected=expected,
                 found=before.digest(),
+            )
+        kept = self._session.value("version_bytes", {"key": self._key, "owner": self._owner})
+        if kept + len(line) > MAX_VERSION_BYTES:
+            raise EditBlocked(
+                f"The versions of conversation {quoted_id(self._id)} would have {kept + len(line):,} bytes together, "
+                f"and a backup holds {MAX_VERSION_BYTES:,}; the edit was not stored",
+                conversation_id=self._id,
             )
         version = {"line": line.decode(), "editor": editor, "replaced_at": now}
         self._session.execute("insert_version", {"key": self._key, "owner": self._owner, **version})

@@ -59,7 +59,7 @@ function enhance(page) {
   match.addEventListener("click", async () => {
     match.disabled = true;
     try {
-      await selection.addMatching(new Client(page.dataset.root), (count) => {
+      await selection.selectMatching(new Client(page.dataset.root), (count) => {
         status.textContent = `${formatCount(count, "conversation")} found…`;
       });
     } catch (error) {

@@ -62,7 +62,7 @@ export class Selection {
   }
 
   // Select all matching conversations: by id up to the API's limit, beyond that by the filters.
-  async addMatching(client, onProgress) {
+  async selectMatching(client, onProgress) {
     const ids = [];
     let cursor = null;
     do {
@@ -76,6 +76,7 @@ export class Selection {
       this.clear();
       this.isEverything = true;
     } else {
+      this.clear();
       this.set(ids, true);
     }
   }
