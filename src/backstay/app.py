@@ -195,7 +195,7 @@ class _Components:
         )
 
     def sessions(self, realm: str) -> Sessions:
-        """Return the sessions of browsers that one issuer of tokens has opened."""
+        """Return the browser sessions that one issuer of tokens has opened."""
         return Sessions(store=self._store.expiring_values, realm=realm)
 
     def _legacy_import(self) -> LegacyImport:

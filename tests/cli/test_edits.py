@@ -199,7 +199,7 @@ def test_second_editor_keeps_the_file(within, backstay, stored, editor):
     ("editor_name", "message"),
     [
         ("none-of-that-name", "none-of-that-name not found; set VISUAL to your editor"),
-        ("'", "VISUAL is no command: No closing quotation"),
+        ("'", "VISUAL is not a valid command: No closing quotation"),
         ("false", "false ended with status 1"),
     ],
 )
@@ -262,8 +262,8 @@ def test_file_that_is_no_conversation(within, backstay, stored, content, message
         (("--turn", "2"), "--turn needs --text, --text-file or --role"),
         (("--add-turn", "user"), "--add-turn needs --text or --text-file"),
         (("--move-turn", "2"), "--move-turn needs --at"),
-        (("--text", "a"), "--text says nothing of which turn; add --turn N or --add-turn ROLE"),
-        (("--role", "user"), "--role says nothing of which turn; add --turn N or --add-turn ROLE"),
+        (("--text", "a"), "--text needs --turn N or --add-turn ROLE"),
+        (("--role", "user"), "--role needs --turn N or --add-turn ROLE"),
         (("--turn", "1", "--add-turn", "user", "--text", "a"), "--turn and --add-turn exclude each other"),
         (("--turn", "4", "--text", "a"), "--turn 4 is too high: the last turn is 3"),
         (("--remove-turn", "4"), "--remove-turn 4 is too high: the last turn is 3"),

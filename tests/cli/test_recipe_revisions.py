@@ -96,7 +96,7 @@ def test_without_a_terminal_it_needs_yes(within, backstay, provider, job):
 
     assert ended.code == 2
     assert ended.err.endswith(
-        "Revise the recipe of topics for all that is left? There is no terminal to confirm on; confirm with --yes\n"
+        "Revise the recipe of topics for what is left? There is no terminal to confirm on; confirm with --yes\n"
     )
     assert (len(provider.calls), backstay.job(job).revision) == (_DONE, 1)
 

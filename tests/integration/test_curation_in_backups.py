@@ -1,4 +1,4 @@
-"""Reviews and kept versions in backups, deletes, restores and imports."""
+"""Reviews and earlier versions in backups, deletes, restores and imports."""
 
 import asyncio
 import io
@@ -57,7 +57,7 @@ async def _curation(path):
 
 @pytest.fixture
 async def library(path):
-    """Open a library of 15 conversations and 5 of a job, of which some have reviews, tags and kept versions."""
+    """Open a library of 15 conversations and 5 of a job, of which some have reviews, tags and earlier versions."""
     await filled(path, 15)
     for statement in _CURATED.split(";"):
         await _sql(path, statement)
@@ -67,7 +67,7 @@ async def library(path):
 
 
 async def test_reviews_and_versions_are_restored(library, path):
-    """A delete removes reviews and kept versions, and a restore brings them back exactly as they were."""
+    """A delete removes reviews and earlier versions, and a restore brings them back exactly as they were."""
     before = await _curation(path)
 
     deleted = await library.conversations.delete(ALL)
@@ -135,7 +135,7 @@ async def test_without_a_record_of_late_reviews(library, path, monkeypatch):
 
 
 async def test_a_replaced_conversation_keeps_its_review(library, path):
-    """What a restore replaces is backed up with its review and kept versions, and restored with them."""
+    """What a restore replaces is backed up with its review and earlier versions, and restored with them."""
     backup = await library.backups.create(ALL)
     await _sql(path, "UPDATE conversations SET topic = 'edited' WHERE key = 10")
     await _sql(path, "UPDATE conversation_reviews SET note = 'of the edited one' WHERE conversation_key = 10")
@@ -204,7 +204,7 @@ async def test_a_restore_that_would_change_a_review_is_refused(library, path):
     deleted = await library.conversations.delete(ALL)
     await _sql(path, _CHANGING_TRIGGER)
 
-    with pytest.raises(RestoreDiffers, match="review or kept versions"):
+    with pytest.raises(RestoreDiffers, match="review or earlier versions"):
         await library.backups.restore(deleted.backup_id)
 
     assert await library.conversations.count(ALL) == 0
@@ -220,7 +220,7 @@ async def _file_of(library, tmp_path):
 
 @pytest.mark.parametrize("is_reformatted", [False, True], ids=["as written", "reformatted"])
 async def test_an_import_of_a_backup_has_reviews(library, path, tmp_path, is_reformatted):
-    """The import of a backup into another library stores the reviews and kept versions of its conversations."""
+    """The import of a backup into another library stores the reviews and earlier versions of its conversations."""
     file, json_file = await _file_of(library, tmp_path)
     if is_reformatted:
         json_file.write_text(json.dumps(json.loads(json_file.read_bytes()), indent=1))
@@ -244,7 +244,7 @@ async def test_an_unreadable_review_is_refused(library, tmp_path):
     other = tmp_path / "other.db"
 
     async with Backstay.open(other) as backstay:
-        with pytest.raises(InvalidRow, match="its review or kept versions are not as a backup has them"):
+        with pytest.raises(InvalidRow, match="its review or earlier versions are not as a backup has them"):
             await backstay.conversations.import_file(json_file)
         assert await backstay.conversations.count(ALL) == 0
 

@@ -125,7 +125,9 @@ async def test_a_run_never_goes_back_to_an_earlier_revision(batches):
 
     with pytest.raises(JobDiffers) as caught:
         await batches.create("batch", items(5), _FIRST)
-    with pytest.raises(JobDiffers, match="and this is none of them: model: ollama:large, now ollama:other"):
+    with pytest.raises(
+        JobDiffers, match="and this one is not among its revisions: model: ollama:large, now ollama:other"
+    ):
         await batches.create("batch", items(5), Recipe(model="ollama:other", turns=2))
     assert (await batches.create("batch", items(5), _SECOND)).revision == 2
     back = await batches.revise_recipe("batch", _FIRST)

@@ -1,4 +1,4 @@
-"""Sessions of browsers: a cookie from a JSON Web Token, for the pages of its owner."""
+"""Browser sessions: a cookie from a JSON Web Token, for the pages of its owner."""
 
 import asyncio
 import time

@@ -207,7 +207,10 @@ async def test_long_conversation_is_edited_elsewhere(local, browser_without_scri
 async def test_history_shows_changes_and_brings_back(local, browser_without_scripts):
     """The history lists the versions, shows what differs between two, and brings one back."""
     await _store(local.ann)
-    assert "It was not edited yet." in (await browser_without_scripts.get("/conversations/history?id=c")).text
+    assert (
+        "This conversation has not been edited."
+        in (await browser_without_scripts.get("/conversations/history?id=c")).text
+    )
     for topic in ("U", "V"):
         await browser_without_scripts.post(
             "/conversations/edit", data={**await _opened(browser_without_scripts), "topic": topic}

@@ -63,7 +63,7 @@ async def test_a_recipe_file_is_shown_then_followed(local, browser):
 
 
 async def test_single_fields_change_the_present_recipe(local, browser):
-    """The fields of the form change the present recipe; texts of others appear as text on every page."""
+    """The fields of the form change the current recipe; texts of others appear as text on every page."""
     page = await browser.get("/batches/recipe?id=job")
     values = {"model": f"ollama:{_HOSTILE}", "temperature": "0.5", "maxTokens": "99"}
     plan = await _send(browser, _form(page.text, "/batches/recipe-plan"), **values)
@@ -78,7 +78,7 @@ async def test_single_fields_change_the_present_recipe(local, browser):
 
 
 async def test_the_present_recipe_changes_nothing(local, browser):
-    """The present recipe is recognized, and there is nothing to confirm."""
+    """The current recipe is recognized, and there is nothing to confirm."""
     plan = await browser.post("/batches/recipe-plan", data={"id": "job", "model": "ollama:tiny"})
 
     assert "Nothing differs" in plan.text

@@ -104,7 +104,7 @@ class BackupItem(NamedTuple):
     digest: bytes
     row_version: bytes
     curation_digest: bytes | None = None
-    """The digest of its review and kept versions; None without any."""
+    """The digest of its review and earlier versions; None without any."""
     late_curation: str | None = None
     """Its review and versions when it was deleted, if they had changed since the snapshot."""
 

@@ -149,8 +149,8 @@ def restore_differs_error(backup_id: str, before: Document, now: Document | None
 
 
 def curation_differs_error(backup_id: str, conversation_id: str) -> RestoreDiffers:
-    """Return the error for a conversation whose review or kept versions differ from the backup."""
-    return _differs_error(backup_id, conversation_id, "review or kept versions")
+    """Return the error for a conversation whose review or earlier versions differ from the backup."""
+    return _differs_error(backup_id, conversation_id, "review or earlier versions")
 
 
 def _differs_error(backup_id: str, conversation_id: str, column: str) -> RestoreDiffers:

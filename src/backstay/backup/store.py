@@ -102,7 +102,7 @@ class ArchivedConversation(NamedTuple):
     rows: Any
     """Its rows, as the store inserts them."""
     curation: bytes | None = None
-    """The JSON of its review and kept versions."""
+    """The JSON of its review and earlier versions."""
 
     @property
     def document(self) -> Document:
@@ -172,7 +172,7 @@ class RecordStore(Protocol):
     async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes, bytes | None]]:
         """Return the id and the digest of each of a backup's conversations, in order, from a position on.
 
-        The third value is the digest of the review and the kept versions, or None without any.
+        The third value is the digest of the review and the earlier versions, or None without any.
         """
         ...
 

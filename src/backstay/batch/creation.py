@@ -176,7 +176,7 @@ def _recipe_differs_error(
         current = revisions[-1]
         stored = f"revision {current.number} of its recipe, since {current.created_at:%Y-%m-%d %H:%M}Z"
         earlier = [each.number for each in revisions if not requested.differences(each.recipe)]
-        stored += f", and this is revision {earlier[-1]}" if earlier else ", and this is none of them"
+        stored += f", and this is revision {earlier[-1]}" if earlier else ", and this one is not among its revisions"
     has_other_base_url = any(difference.startswith("base_url:") for difference in differences)
     return JobDiffers(
         f"Job {quoted_id(job.id)} exists with {stored}: {'; '.join(differences)}",

@@ -26,7 +26,7 @@ class ItemContent:
     line: int | None
     """Its line in the input, or its number there, from 1."""
     topic: str | None
-    """None once the input was cleaned up with its job."""
+    """None if an earlier version of Backstay removed the input of a completed job."""
     persona: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ def item_changed_error(job_id: str, item_id: str) -> PlanOutdated:
     """Return the error that an item, or the recipe that it must fit, has changed since it was read."""
     return PlanOutdated(
         f"Item {quoted_id(item_id)} of job {quoted_id(job_id)}, or the job's recipe, has changed meanwhile; nothing "
-        "was stored. Look at it again",
+        "was stored",
         job_id=job_id,
         item_id=item_id,
     )

@@ -46,7 +46,7 @@ class RevisionPlan:
     has_workers: bool
     """Whether workers hold a lease. While one of them is alive, the recipe cannot be revised."""
     digest: str
-    """SHA-256 of the recipe, the current revision and the items: what `revise_recipe` compares with the present."""
+    """SHA-256 of the recipe, the current revision and the items: `revise_recipe` computes it again and compares."""
     retry_failed: bool
     recipe: FrozenRecipe = field(repr=False)
 

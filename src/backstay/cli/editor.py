@@ -21,7 +21,7 @@ def editor_command() -> list[str]:
             try:
                 words = shlex.split(name)
             except ValueError as error:
-                raise SettingsError(f"{variable} is no command: {error}", setting=variable) from error
+                raise SettingsError(f"{variable} is not a valid command: {error}", setting=variable) from error
             break
     else:
         variable, words = "EDITOR", [_DEFAULT]

@@ -24,7 +24,7 @@ _FIELDS = ("model", "temperature", "max_tokens")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionOptions:
-    """Options that change the recipe of an existing job, for all that is left of it."""
+    """Options that revise the recipe of an existing job for what is left."""
 
     recipe: Annotated[
         str | None, typer.Option(metavar="FILE", help="New recipe for all items that are not completed.")
@@ -81,7 +81,7 @@ async def revise(session: CommandSession, job_id: str | None, options: RevisionO
     if not plan.differences:
         return job.id
     if not options.yes:
-        await session.confirm(f"Revise the recipe of {printed_id(job.id)} for all that is left", job_id=job.id)
+        await session.confirm(f"Revise the recipe of {printed_id(job.id)} for what is left", job_id=job.id)
         batches = (await session.open()).batches
     await batches.revise_recipe(job.id, recipe, retry_failed=retry_failed, plan_digest=plan.digest)
     session.out.note(f"{printed_id(job.id)}: revision {plan.revision} of its recipe.")

@@ -21,11 +21,11 @@ class ReviewConditionOptions:
     rejected: Annotated[bool, typer.Option("--rejected", help="Only those that were rejected.")] = False
     rating_below: Annotated[
         int | None,
-        typer.Option(metavar="N", min=MIN_RATING + 1, max=MAX_RATING, help="Only those with a rating lower than N."),
+        typer.Option(metavar="N", min=MIN_RATING + 1, max=MAX_RATING, help="Only those rated lower than N."),
     ] = None
     rating_from: Annotated[
         int | None,
-        typer.Option(metavar="N", min=MIN_RATING, max=MAX_RATING, help="Only those with the rating N or a higher one."),
+        typer.Option(metavar="N", min=MIN_RATING, max=MAX_RATING, help="Only those rated N or higher."),
     ] = None
     tag: Annotated[
         list[str] | None, typer.Option(metavar="T", help="Only those with this tag; repeated: with all of them.")

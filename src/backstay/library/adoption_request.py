@@ -77,7 +77,7 @@ class UnadoptResult:
     turns: int = 0
     """How many turns lose such values."""
     curated: int = 0
-    """How many conversations lose their reviews and kept versions."""
+    """How many conversations lose their reviews and earlier versions."""
 
     @property
     def is_empty(self) -> bool:

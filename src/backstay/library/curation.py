@@ -22,7 +22,7 @@ _KEY = b',"curation":'
 
 
 def curation_to_json(review: Mapping[str, Any] | None, versions: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the canonical JSON of a review and kept versions, at least one of which exists."""
+    """Return the canonical JSON of a review and earlier versions, at least one of which exists."""
     document = {"review": review, "versions": versions}
     return orjson.dumps({name: value for name, value in document.items() if value}, option=orjson.OPT_SORT_KEYS)
 

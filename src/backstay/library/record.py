@@ -46,7 +46,7 @@ class Record(NamedTuple):
     related: int = 0
     """The number of related rows."""
     curation: bytes | None = None
-    """The JSON of its review and kept versions, where it was read; see `library.curation`."""
+    """The JSON of its review and earlier versions, where it was read; see `library.curation`."""
 
     @property
     def file_line(self) -> bytes:

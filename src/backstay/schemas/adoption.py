@@ -45,7 +45,7 @@ class UnadoptResultOut(ApiObject):
     """The user tables that are no longer adopted: those that still exist, and those that the user had `dropped`.
 
     `conversations` and `turns` count those that lost values, because the user tables had no column for these values;
-    `curated` counts the conversations that lost their reviews and kept versions. With `isCheck` nothing was written.
+    `curated` counts the conversations that lost their reviews and earlier versions. With `isCheck` nothing was written.
     """
 
     is_check: bool

@@ -122,7 +122,7 @@ class ConversationOut(ApiObject):
     """A whole conversation. `tools` are the definitions of the tools that the model could call.
 
     Without a review, the status is `unreviewed` and the other fields of `review` are empty. `digest` changes with every
-    change of the conversation: an edit names the one that was read.
+    edit, but not with a review; an edit names the one that was read.
     """
 
     id: str | None

@@ -82,7 +82,7 @@ class RevisionOut(ApiObject):
 class ItemContentOut(ApiObject):
     """An item with its content. `digest` is the SHA-256 of the content, and `edited` says whether the input differs.
 
-    `topic` is null once the input was cleaned up with its job.
+    `topic` is null if an earlier version of Backstay removed the input of a completed job.
     """
 
     id: str

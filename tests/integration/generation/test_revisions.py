@@ -1,4 +1,4 @@
-"""A revised recipe is followed for all that is left, and a run that began before it calls nothing more."""
+"""A revised recipe is followed for what is left, and a run that began before it calls nothing more."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The line of a conversation in a backup's file, with its review and kept versions."""
+"""The line of a conversation in a backup's file, with its review and earlier versions."""
 
 import orjson
 import pytest

@@ -90,7 +90,7 @@ def _format_lost(preview: UnadoptResult) -> str:
     values = " and ".join(format_count(number, noun) for number, noun in counts if number)
     lost = [f"the values of {values} that have no column there"] if values else []
     if preview.curated:
-        lost.append(f"the reviews and kept versions of {format_count(preview.curated, 'conversation')}")
+        lost.append(f"the reviews and earlier versions of {format_count(preview.curated, 'conversation')}")
     return " and ".join(lost)
 
 

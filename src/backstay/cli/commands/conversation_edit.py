@@ -84,7 +84,7 @@ class EditOptions:
             ("--at", self.at is not None, self.add_turn is not None or self.move_turn is not None),
         ):
             if is_given and not needed:
-                raise SettingsError(f"{name} says nothing of which turn; add --turn N or --add-turn ROLE", setting=name)
+                raise SettingsError(f"{name} needs --turn N or --add-turn ROLE", setting=name)
 
     def edited_turns(self, turns: "Sequence[Turn]") -> "list[Turn]":
         """Return the turns after the edit. Raises SettingsError if there is no turn of a number."""

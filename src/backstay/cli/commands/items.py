@@ -43,7 +43,7 @@ async def edit(
     set_values: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="Set a parameter; JSON if its present value is not text. Repeatable."
+            "--set", metavar="NAME=VALUE", help="Set a parameter; JSON if its current value is not text. Repeatable."
         ),
     ] = None,
     unset: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Remove a parameter. Repeatable.")] = None,

@@ -34,7 +34,7 @@ class ImportedConversation:
     size: int = 0
     """About how many bytes it has in the file."""
     curation: bytes | None = None
-    """Its review and kept versions; see `library.curation`."""
+    """Its review and earlier versions; see `library.curation`."""
 
 
 @dataclass(frozen=True, slots=True)

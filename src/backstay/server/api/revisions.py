@@ -102,7 +102,7 @@ async def revise_recipe(
     body: RevisionIn,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Revise the recipe of a job, while no worker is alive. A resume then follows it for all that is left."""
+    """Revise the recipe of a job, while no worker is alive. A resume then follows it for what is left."""
 
     async def revise(_: MakeReceipt | None) -> tuple[int, RevisionOut]:
         result = await body.to_request().carry_out(state, services.owner, job_id, body.plan_digest)

@@ -1,4 +1,4 @@
-"""Sessions of browsers: a token is exchanged for a cookie, with which the pages open."""
+"""Browser sessions: a token is exchanged for a cookie, with which the pages open."""
 
 from datetime import UTC, datetime
 

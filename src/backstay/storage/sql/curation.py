@@ -1,4 +1,4 @@
-"""Reads and writes reviews and kept versions as backups hold them."""
+"""Reads and writes reviews and earlier versions as backups hold them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ NO_CURATION = b"{}"
 
 
 class Curations:
-    """The reviews and kept versions in a database, as one transaction sees them."""
+    """The reviews and earlier versions in a database, as one transaction sees them."""
 
     def __init__(self, session: Session, owner: str) -> None:
         self._session = session

@@ -26,7 +26,7 @@ def retry_item(session: Session, owner: str, key: int, job_id: str, item_id: str
             return ItemState.COMPLETED
     reason = "only failed items can be retried, and those whose conversation was deleted"
     if deleted_at is not None:
-        reason = "its input was cleaned up with its job. Restore its conversation, or run it in a new job"
+        reason = "an earlier version removed its input. Restore its conversation, or run it in a new job"
     raise _refused_error(job_id, item_id, state, reason)
 
 

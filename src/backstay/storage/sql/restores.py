@@ -216,7 +216,7 @@ class RestoreSession:
         return keyed
 
     def _insert_curations(self, conversations: Sequence[ArchivedConversation]) -> None:
-        """Insert reviews and kept versions, and compare them with the backup. Raises RestoreDiffers."""
+        """Insert reviews and earlier versions, and compare them with the backup. Raises RestoreDiffers."""
         curated = {
             each.key: each for each in conversations if each.curation is not None and each.curation != NO_CURATION
         }

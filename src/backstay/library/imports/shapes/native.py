@@ -61,7 +61,7 @@ def read_backup_row(row: InputRow, origin: InputErrors) -> Document:
 
 
 def take_curation(document: Document, origin: InputErrors, line: int) -> bytes | None:
-    """Take the review and kept versions out of a conversation of a backup, and return them. Raises InvalidRow."""
+    """Take the review and earlier versions out of a conversation of a backup, and return them. Raises InvalidRow."""
     curation = document.pop(CURATION, None)
     if curation is None:
         return None
@@ -71,7 +71,7 @@ def take_curation(document: Document, origin: InputErrors, line: int) -> bytes |
             conversation_of(orjson.loads(version["line"]))
         return checked
     except (AttributeError, KeyError, TypeError, ValueError, SettingsError) as error:
-        raise origin.invalid_row(line, "its review or kept versions are not as a backup has them") from error
+        raise origin.invalid_row(line, "its review or earlier versions are not as a backup has them") from error
 
 
 def _is_time(value: Any) -> bool:

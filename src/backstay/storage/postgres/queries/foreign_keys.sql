@@ -1,5 +1,5 @@
 -- Return the foreign keys that lead to conversations or turns, directly or through tables whose rows are deleted with
--- them, but not those of the tables with reviews and kept versions.
+-- them, but not those of the tables with reviews and earlier versions.
 WITH RECURSIVE curation (id) AS (
      VALUES ('{schema}.conversation_reviews'::regclass), ('{schema}.conversation_versions'::regclass)
 ), reached (id) AS (

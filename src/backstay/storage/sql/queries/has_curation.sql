@@ -1,3 +1,3 @@
--- Return whether any conversation has a review or kept versions.
+-- Return whether any conversation has a review or earlier versions.
 SELECT EXISTS (SELECT 1 FROM {schema}.conversation_reviews)
     OR EXISTS (SELECT 1 FROM {schema}.conversation_versions)

@@ -1,4 +1,4 @@
--- Return the jobs completed without failures whose inputs and attempts may be deleted.
+-- Return the jobs completed without failures whose attempts may be deleted and inputs compressed.
 SELECT id
   FROM {schema}.jobs
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Return the kept versions of these conversations, the oldest first.
+-- Return the earlier versions of these conversations, the oldest first.
 WITH requested (key) AS ({rows:bigint})
 SELECT versions.conversation_key, versions.number, versions.line, versions.editor, versions.replaced_at
   FROM requested

@@ -1,4 +1,4 @@
--- Count the conversations that have a review or kept versions.
+-- Count the conversations that have a review or earlier versions.
 SELECT count(*)
   FROM (SELECT conversation_key FROM {{ schema }}.conversation_reviews
          UNION

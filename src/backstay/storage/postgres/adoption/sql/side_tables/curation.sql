@@ -1,4 +1,4 @@
--- Let reviews and kept versions refer to {{ table }}, and so go with its rows. They are dropped with the table before it.
+-- Let reviews and earlier versions refer to {{ table }}, and so go with its rows. They are dropped with the table before it.
 {% for name in ("conversation_reviews", "conversation_versions") %}
 ALTER TABLE {{ schema }}.{{ name }} DROP CONSTRAINT {{ name }}_conversation_key_fkey;
 DELETE FROM {{ schema }}.{{ name }};
