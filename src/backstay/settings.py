@@ -134,12 +134,7 @@ class Settings(BaseModel):
     @property
     def effective_reviewer(self) -> str | None:
         """Who reviews conversations; None if neither the setting nor this machine names anyone."""
-        if self.reviewer is not None:
-            return self.reviewer
-        try:
-            return getpass.getuser()
-        except (KeyError, OSError):  # a container may run as a user without a name
-            return None
+        return user_name() if self.reviewer is None else self.reviewer
 
     @property
     def postgres_url(self) -> str | None:
@@ -179,6 +174,14 @@ class Settings(BaseModel):
     @property
     def backup_retention(self) -> timedelta:
         return timedelta(days=self.backup_retention_days)
+
+
+def user_name() -> str | None:
+    """Return the name of the user of this machine; None for a user without a name, as containers may have."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # ImportError on Windows before Python 3.13
+        return None
 
 
 def _parse_file_address(address: str) -> tuple[str, tuple[str, ...]]:

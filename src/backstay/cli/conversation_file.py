@@ -1,14 +1,13 @@
 """A JSON file with one conversation, as `conversations show --json` prints it or an export in `native` has it."""
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from backstay.cli.text import printable
-from backstay.errors import InputNotFound, InputUnreadable
+from backstay.cli.text_file import read_text
+from backstay.errors import InputUnreadable
 from backstay.library.edit_plan import Edit
 from backstay.library.record import TURNS
 from backstay.library.turn import ToolCall, Turn
@@ -27,11 +26,7 @@ class EditFile(NamedTuple):
 def read_edit(name: str) -> EditFile:
     """Read a file; `-` is standard input. Raises InputNotFound, InputUnreadable."""
     try:
-        value = orjson.loads(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
-    except FileNotFoundError as error:
-        raise InputNotFound(f"{printable(name)} not found", path=name) from error
-    except OSError as error:
-        raise InputUnreadable(f"{printable(name)} cannot be read: {error.strerror}", path=name) from error
+        value = orjson.loads(read_text(name))
     except orjson.JSONDecodeError as error:
         raise InputUnreadable(
             f"{printable(name)}, line {error.lineno}: not valid JSON", path=name, line=error.lineno

@@ -1,10 +1,8 @@
 """The options that select conversations, shared by all commands."""
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +10,9 @@ import typer
 from backstay.cli.durations import parse_duration
 from backstay.cli.review_options import ReviewConditionOptions
 from backstay.cli.text import printable
+from backstay.cli.text_file import read_text
 from backstay.clock import SystemClock
-from backstay.errors import EmptySelection, InputNotFound, InputUnreadable, SettingsError
+from backstay.errors import EmptySelection, SettingsError
 from backstay.library.id_text import parse_printed_id, printed_id
 
 if TYPE_CHECKING:
@@ -114,16 +113,7 @@ def _created_before(older_than: str | None) -> datetime | None:
 
 
 def _read_ids(name: str) -> list[str]:
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        lines = data.decode("utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise InputNotFound(f"{printable(name)} not found", path=name) from error
-    except OSError as error:
-        raise InputUnreadable(f"{printable(name)} cannot be read: {error.strerror}", path=name) from error
-    except UnicodeDecodeError as error:
-        raise InputUnreadable(f"{printable(name)}: not UTF-8 text", path=name) from error
-    ids = [parse_printed_id(line.partition("\t")[0].strip()) for line in lines if line.strip()]
+    ids = [parse_printed_id(line.partition("\t")[0].strip()) for line in read_text(name).splitlines() if line.strip()]
     if not ids:
         raise EmptySelection(f"{printable(name)} names no conversations", path=name)
     return ids

@@ -1,10 +1,8 @@
 """`backstay conversations edit`, `history`, `diff` and `revert`: correct conversations."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +11,8 @@ from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.output import is_terminal
 from backstay.cli.text import format_time, printable
-from backstay.errors import BackstayError, InputNotFound, InputUnreadable, SettingsError
+from backstay.cli.text_file import read_text
+from backstay.errors import BackstayError, InputUnreadable, SettingsError
 from backstay.library.id_text import parse_printed_id, printed_id, quoted_id
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class EditOptions:
         for number in self.remove_turn or ():
             _check_number("--remove-turn", number, len(turns))
         edited: list[Turn | None] = list(turns)
-        text = _read_text(self.text_file) if self.text_file is not None else self.text
+        text = read_text(self.text_file) if self.text_file is not None else self.text
         if self.turn is not None:
             turn = turns[self.turn - 1]
             content = turn.content if text is None else text
@@ -321,15 +320,3 @@ def _is_typed(file: "EditedFile", original: str) -> bool:
 def _check_number(option: str, number: int | None, count: int) -> None:
     if number is not None and number > count:
         raise SettingsError(f"{option} {number} is too high: the last turn is {count}", setting=option)
-
-
-def _read_text(name: str) -> str:
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return data.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputNotFound(f"{printable(name)} not found", path=name) from error
-    except OSError as error:
-        raise InputUnreadable(f"{printable(name)} cannot be read: {error.strerror}", path=name) from error
-    except UnicodeDecodeError as error:
-        raise InputUnreadable(f"{printable(name)}: not UTF-8 text", path=name) from error
