@@ -125,7 +125,7 @@ class ConversationNotFound(NotFound):
 
 
 class VersionNotFound(NotFound):
-    """The conversation has no version of that number, or was not edited yet."""
+    """The conversation has no version of that number, or has never been edited."""
 
     remedy = Remedy.LIST_VERSIONS
 

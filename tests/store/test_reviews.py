@@ -145,7 +145,9 @@ async def test_too_many_tags_are_refused_by_name(store):
     await _store_conversations(store, "a", "b")
     await _change(store, ["b"], ReviewChange(tags=[f"tag {n}" for n in range(50)]))
 
-    with pytest.raises(SettingsError, match=r"Conversation 'b': A conversation may have 50 tags, not 51") as caught:
+    with pytest.raises(
+        SettingsError, match=r"Conversation 'b': A conversation may have at most 50 tags, not 51"
+    ) as caught:
         await _change(store, ["a", "b"], ReviewChange(add_tags=["more"]))
 
     assert caught.value.context["setting"] == "tags"

@@ -30,12 +30,12 @@ class RevisionOptions:
         str | None, typer.Option(metavar="FILE", help="New recipe for all items that are not completed.")
     ] = None
     model: Annotated[
-        str | None, typer.Option(metavar="M", help="Other model for them: PROVIDER:NAME, or any name of the endpoint.")
+        str | None, typer.Option(metavar="M", help="New model for them: PROVIDER:NAME, or any name of the endpoint.")
     ] = None
     temperature: Annotated[
-        float | None, typer.Option(metavar="T", help=f"Other sampling temperature (0–{MAX_TEMPERATURE}).")
+        float | None, typer.Option(metavar="T", help=f"New sampling temperature (0–{MAX_TEMPERATURE}).")
     ] = None
-    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Other maximum tokens of one answer.")] = None
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="New maximum tokens of one answer.")] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and for which items; change nothing.")
     ] = False

@@ -1,4 +1,4 @@
-"""Sessions: secrets that sign a browser in until a moment, at all servers of a database."""
+"""Sessions: secrets that sign a browser in until they expire, on all servers of a database."""
 
 import hashlib
 import secrets
@@ -39,7 +39,7 @@ class Sessions:
         return secret
 
     async def renew(self, owner: str, secret: str, lifetime: timedelta) -> None:
-        """Let a session of an owner, if it has not ended, end after this time."""
+        """Set the lifetime of an owner's session, from now, unless it has ended."""
         await self._store.renew(ExpiringValue(owner, _KIND, self._hash(secret), "", lifetime))
 
     async def find(self, secret: str) -> BrowserSession | None:

@@ -158,7 +158,7 @@ def _whole(kind: SegmentKind, text: str) -> Sequence[Segment]:
 
 
 def _longest_increasing(sources: Sequence[int]) -> set[int]:
-    """Return the longest part of `sources` that is in order: the turns that were not moved."""
+    """Return the longest increasing subsequence of `sources`: the turns that were not moved."""
     tails: list[int] = []
     positions: list[int] = []
     for source in sources:
@@ -235,7 +235,7 @@ def _merge(segments: Sequence[Segment]) -> Sequence[Segment]:
 
 
 def _common_length(first: str, second: str) -> int:
-    """Return how many characters both texts begin with."""
+    """Return the length of the common prefix of both texts."""
     low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2

@@ -169,7 +169,7 @@ class Edits:
     ) -> VersionDifference:
         """Return the difference between two versions; by default what the last edit changed.
 
-        Raises ConversationNotFound; VersionNotFound, also if the conversation was not edited.
+        Raises ConversationNotFound; VersionNotFound, also if the conversation has never been edited.
         """
         pair = await self._store.pair(self._owner, conversation_id, before=before, after=after)
         # In a thread, since a difference of long texts takes a while.

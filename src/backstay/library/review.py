@@ -98,7 +98,7 @@ def check_tags(tags: Iterable[object]) -> None:
     for tag in tags:
         check_tag(tag)
     if len(tags) > MAX_TAGS:
-        raise SettingsError(f"A conversation may have {MAX_TAGS} tags, not {len(tags)}", setting="tags")
+        raise SettingsError(f"A conversation may have at most {MAX_TAGS} tags, not {len(tags)}", setting="tags")
 
 
 def check_tag(tag: object) -> None:

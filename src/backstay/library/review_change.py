@@ -70,7 +70,7 @@ class ReviewChangeResult:
 
     changed: int
     unchanged: int
-    """How many had been like this before; they keep their reviewer and time."""
+    """How many needed no change; they keep their reviewer and time."""
 
     @property
     def conversations(self) -> int:

@@ -49,7 +49,7 @@ class ReviewOut(ApiObject):
 
 
 class ReviewChangeOut(ApiObject):
-    """The counts of a change to reviews. `unchanged` were like this before, and keep their reviewer and time."""
+    """The counts of a change to reviews. `unchanged` needed no change, and keep their reviewer and time."""
 
     changed: int
     unchanged: int

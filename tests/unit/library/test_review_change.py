@@ -43,7 +43,7 @@ def test_empty_note_removes_it():
         ({"add_tags": ["a\x00"]}, "has a line break or a control character"),
         ({"add_tags": ["\ud800"]}, r"The tag '\\ud800' is not valid Unicode"),
         ({"remove_tags": ["x" * 101]}, "has 101 characters, and 100 is the maximum; shorten it"),
-        ({"tags": [str(n) for n in range(51)]}, "A conversation may have 50 tags, not 51"),
+        ({"tags": [str(n) for n in range(51)]}, "A conversation may have at most 50 tags, not 51"),
         ({"add_tags": ["a"], "remove_tags": ["a"]}, "The tag 'a' is both added and removed"),
         ({"note": 3}, "The note must be text, not an int"),
         ({"note": "x" * 10_001}, "The note has 10,001 characters, and 10,000 is the maximum; shorten it"),
