@@ -35,7 +35,9 @@ class EditOptions:
 
     turn: Annotated[int | None, typer.Option(metavar="N", min=1, help="Change turn N, with --text or --role.")] = None
     add_turn: Annotated[str | None, typer.Option(metavar="ROLE", help="Add a turn, with --text and --at.")] = None
-    remove_turn: Annotated[list[int] | None, typer.Option(metavar="N", min=1, help="Remove turn N; repeatable.")] = None
+    remove_turn: Annotated[
+        list[int] | None, typer.Option(metavar="N", min=1, help="Remove turn N; may be repeated.")
+    ] = None
     move_turn: Annotated[int | None, typer.Option(metavar="N", min=1, help="Move turn N, with --at.")] = None
     at: Annotated[
         int | None,

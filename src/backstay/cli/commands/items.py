@@ -43,10 +43,14 @@ async def edit(
     set_values: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="Set a parameter; JSON if its current value is not text. Repeatable."
+            "--set",
+            metavar="NAME=VALUE",
+            help="Set a parameter; JSON if its current value is not text. May be repeated.",
         ),
     ] = None,
-    unset: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Remove a parameter. Repeatable.")] = None,
+    unset: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Remove a parameter; may be repeated.")
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Also return the item to pending, if it failed.")] = False,
 ) -> None:
     """Change the topic, persona or parameters of a pending or failed item.
