@@ -318,7 +318,7 @@ def test_the_editor_is_the_reviewer_of_the_settings(within, stored, monkeypatch)
     monkeypatch.setenv("BACKSTAY_REVIEWER", "Ann")
     edited = within("conversations", "edit", "c", "--topic", "x")
     within("conversations", "revert", "c", "--by", "Bob")
-    versions = within("conversations", "history", "c", "--json").json()["versions"]
+    versions = within("conversations", "history", "c", "--json").json["versions"]
 
     assert "BACKSTAY_REVIEWER" not in edited.err
     assert [version["editor"] for version in versions] == [None, "Ann", "Bob"]
