@@ -180,6 +180,6 @@ def test_the_same_command_with_another_address_names_resume(within, job, now):
     )
 
     says = "`backstay resume mv` continues with its own recipe"
-    assert f"{says}, and with --base-url at another address; choose" in moved.one_line_error()
-    assert f"{says}; choose" in longer.one_line_error()
+    assert f"{says}, and with --base-url at another address; --recipe FILE revises it" in moved.one_line_error()
+    assert f"{says}; --recipe FILE revises it; choose" in longer.one_line_error()
     assert now.calls == []

@@ -86,6 +86,7 @@ def test_run_as_json_prints_the_job_and_nothing_else(backstay):
         "id": "topics",
         "state": "completed",
         "processor": "made:good",
+        "revision": None,
         "planned": 2,
         "pending": 0,
         "running": 0,

@@ -164,7 +164,7 @@ async def test_nothing_less_deletes(api, body):
 
 
 def test_no_other_address_deletes():
-    """Only the two delete addresses remove conversations, and the DELETE method only removes backups."""
+    """Only the two delete addresses remove conversations, and the DELETE method only removes backups and sessions."""
     deleting = [
         f"{method} {path}"
         for path, methods in description()["paths"].items()
@@ -178,7 +178,10 @@ def test_no_other_address_deletes():
         "POST /api/conversations/delete",
         "POST /api/conversations/delete/events",
     ]
-    assert [address for address in addresses() if address.startswith("DELETE")] == ["DELETE /api/backups/{backupId}"]
+    assert [address for address in addresses() if address.startswith("DELETE")] == [
+        "DELETE /api/session",
+        "DELETE /api/backups/{backupId}",
+    ]
 
 
 @pytest.mark.parametrize("ignored", [True, False])

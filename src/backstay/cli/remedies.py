@@ -19,12 +19,12 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.CHOOSE_JOB_NAME: "choose another name with --job",
     Remedy.FREE_JOB_NAME: "choose another name with --job, or free this one with `backstay discard {job_id}`",
     Remedy.USE_STORED_RECIPE: (
-        "`backstay resume {job_id}` continues with its own recipe, and with --recipe FILE revises it; choose another "
-        "name with --job for a new job"
+        "`backstay resume {job_id}` continues with its own recipe; --recipe FILE revises it; choose another name with "
+        "--job for a new job"
     ),
     Remedy.CHANGE_BASE_URL: (
-        "`backstay resume {job_id}` continues with its own recipe, with --base-url at another address, and with "
-        "--recipe FILE revises it; choose another name with --job for a new job"
+        "`backstay resume {job_id}` continues with its own recipe, and with --base-url at another address; --recipe "
+        "FILE revises it; choose another name with --job for a new job"
     ),
     Remedy.ACCEPT_NEW_ITEMS: "--accept-new-items adds the new ones",
     Remedy.PROVIDE_ALL_ITEMS: "--accept-new-items continues without the missing ones",

@@ -1,6 +1,6 @@
 """Corrections of conversations: edits, their versions, and what differs between two versions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -44,7 +44,7 @@ class TurnIn(ApiInput):
     name: Text | None = None
     reasoning: Text | None = None
     parts: list[Any] | None = None
-    tool_calls: Sequence[ToolCallIn] = ()
+    tool_calls: list[ToolCallIn] = Field(default_factory=list)
     tool_call_id: Text | None = None
     metadata: dict[str, Any] | None = None
     sequence: int | None = None
