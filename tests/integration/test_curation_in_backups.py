@@ -259,7 +259,7 @@ async def test_an_unreadable_version_is_refused(library, tmp_path, line):
     json_file.write_text(json.dumps(document))
 
     async with Backstay.open(tmp_path / "other.db") as backstay:
-        with pytest.raises(InvalidRow, match="its review or kept versions are not as a backup has them"):
+        with pytest.raises(InvalidRow, match="its review or earlier versions are not as a backup has them"):
             await backstay.conversations.import_file(json_file)
         assert await backstay.conversations.count(ALL) == 0
 

@@ -270,7 +270,7 @@ async def test_inputs_that_an_earlier_version_removed_are_counted(store):
     assert await _retry_deleted(store) == DeletedRetryResult(0, without_input=2)
 
     assert await job(store) == before
-    with pytest.raises(InvalidTransition, match="its input was cleaned up"):
+    with pytest.raises(InvalidTransition, match="an earlier version removed its input"):
         await store.batches.jobs.retry(OWNER, "job", ["i0"])
     assert (await _listed(store))[0] == ("i0", None, None)
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from backstay import Backstay
+from backstay.backup import reader
 from backstay.backup.backup import BackupState
-from backstay.backup.directory import BackupDirectory
+from backstay.backup.reader import OpenBackup
 from backstay.errors import BackupError, BackupNotFound, RestoreConflict
 from backstay.settings import Settings
 from backstay.storage.sql import restores
@@ -86,16 +86,14 @@ async def test_cleanup_during_a_read(any_library, read, monkeypatch):
 
 
 def _note_when_a_file_is_opened(monkeypatch):
-    """Return an event that is set whenever a backup is opened for reading."""
-    opened, open_file = threading.Event(), BackupDirectory.open
+    """Return an event that is set whenever a read has opened a backup, and has found it usable after that."""
+    opened = threading.Event()
 
-    @contextmanager
-    def noting(directory, backup_id):
-        with open_file(directory, backup_id) as file:
-            opened.set()
-            yield file
+    def noting(backup, file):
+        opened.set()
+        return OpenBackup(backup, file)
 
-    monkeypatch.setattr(BackupDirectory, "open", noting)
+    monkeypatch.setattr(reader, "OpenBackup", noting)
     return opened
 
 

@@ -153,7 +153,7 @@ DATABASES = (
     Kind("adopted", postgres.absent, partial(_open_server, _adopted_database), _adopted_database),
 )
 
-SAMPLED = {"pgbouncer": 8, "adopted": 12}
+SAMPLED = {"pgbouncer": 16, "adopted": 20}
 """Of tests that run directly on our own tables as well, one in so many runs in `make test` on these."""
 PARAMETERS = tuple(
     pytest.param(kind, id=kind.name, marks=[pytest.mark.sweep] * (kind.name in SAMPLED)) for kind in DATABASES
