@@ -11,6 +11,7 @@ from backstay.backup import verifier
 from backstay.errors import BackupDamaged, BackupError, InvalidRow, RestoreDiffers
 from backstay.library.archive import ArchiveReader, ArchiveWriter, decompress
 from backstay.library.curation import append_curation
+from backstay.storage.sql import restores
 from backstay.storage.sql.curation import Curations
 from support.faults.batch_invariants import violations
 from support.stores.kinds import DATABASES
@@ -148,6 +149,27 @@ async def test_a_replaced_conversation_keeps_its_review(library, path):
     assert first.replaced == 1
     assert replaced != edited
     assert await _curation(path) == edited
+
+
+@pytest.mark.parametrize("path", DATABASES[1:2], indirect=True, ids=["postgres"])
+async def test_the_first_review_of_all_is_not_lost_to_a_restore(path, monkeypatch):
+    """A review that is made before a restore locks what it replaces is backed up, even if it is the first review."""
+    await filled(path, 3)
+    lock = restores.lock_by_ids
+
+    def review_and_lock(session, owner, ids, columns):
+        monkeypatch.setattr(restores, "lock_by_ids", lock)
+        ask(path, _LATE_REVIEWS)
+        return lock(session, owner, ids, columns)
+
+    async with Backstay.open(path) as library:
+        backup = await library.backups.create(ALL)
+        await _sql(path, "UPDATE conversations SET topic = 'edited' WHERE key = 1")
+        monkeypatch.setattr(restores, "lock_by_ids", review_and_lock)
+        first = await library.backups.restore(backup.id, on_conflict="replace")
+        await library.backups.restore(first.replaced_backup_id, on_conflict="replace")
+
+    assert [row[4] for row in (await _curation(path))[1] if row[0] == 1] == ["late"]
 
 
 def _edited(whole: bytes) -> bytes:

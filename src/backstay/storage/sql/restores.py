@@ -143,7 +143,9 @@ class RestoreSession:
             for live in locked.values():
                 if live.version != by_id[live.id].row_version:
                     raise restore_policy.changed_meanwhile_error(live.id)
-            self._curations.record_late(saved, {live.key: by_id[live.id] for live in locked.values()})
+            # Read only now: the first review of all may have been made before the locks were taken.
+            curations = Curations(self._session, saved.owner)
+            curations.record_late(saved, {live.key: by_id[live.id] for live in locked.values()})
         for items in self._saved(saved):
             keys = lock(self._session, saved.owner, [item.id for item in items], columns).keys
             self._counts["replaced"] += len(delete(self._session, saved.owner, keys))
