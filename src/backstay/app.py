@@ -31,8 +31,10 @@ from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
 from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.library.adoption_settings import adoption_from_settings
+from backstay.library.conversation_index import ConversationIndex
 from backstay.library.edits import Edits
 from backstay.library.exports.exporter import Exporter
+from backstay.library.lists import ConversationLists
 from backstay.library.reviews import Reviews
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
@@ -61,6 +63,7 @@ class Services:
     conversations: Conversations
     reviews: Reviews
     edits: Edits
+    index: ConversationIndex
     backups: Backups
     waiting_imports: WaitingImports
 
@@ -111,6 +114,7 @@ class _Components:
         self.conversations = services.conversations
         self.reviews = services.reviews
         self.edits = services.edits
+        self.index = services.index
         self.backups = services.backups
         self.waiting_imports = services.waiting_imports
         self.idempotency = IdempotentRequests(store=self._store.expiring_values)
@@ -164,7 +168,11 @@ class _Components:
             owner=owner,
             batches=batches,
             conversations=Conversations(
-                store=self._store.conversations, exporter=exporter, deleter=delete_service, owner=owner
+                store=self._store.conversations,
+                lists=ConversationLists(store=self._store.lists, owner=owner),
+                exporter=exporter,
+                deleter=delete_service,
+                owner=owner,
             ),
             reviews=Reviews(
                 store=self._store.reviews,
@@ -173,6 +181,7 @@ class _Components:
                 reviewer=reviewer or self.settings.effective_reviewer,
             ),
             edits=Edits(store=self._store.edits, owner=owner, editor=reviewer or self.settings.effective_reviewer),
+            index=ConversationIndex(store=self._store.index, owner=owner),
             backups=Backups(
                 store=stores.records,
                 folders=self._folders,
@@ -223,6 +232,10 @@ class Backstay(_Components):
     async def owners(self) -> Sequence[str]:
         """Return the owners that have unfinished jobs or backups."""
         return await self._store.expiring_values.owners()
+
+    async def unindexed_owners(self) -> Sequence[str]:
+        """Return the owners that have conversations that are not indexed."""
+        return await self._store.index.owners()
 
     async def count_other_owners(self, noun: OwnedKind) -> OtherOwners:
         """Count what other owners have, if the database role may see it; in another user's file count nothing."""

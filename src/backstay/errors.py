@@ -4,7 +4,7 @@
       InputError             InputNotFound, InputEmpty, InputUnreadable, InputTooLarge, InvalidRow, DuplicateItem,
                              UnknownColumn
       NotFound               JobNotFound, ItemNotFound, ConversationNotFound, VersionNotFound, BackupNotFound,
-                             StoreNotFound
+                             ImportNotFound, StoreNotFound
       Conflict               JobDiffers, ItemsDiffer, RecipeRevised, InvalidTransition, LeaseLost, JobHasWorkers,
                              ConversationExists, ConversationChanged, EditBlocked, RestoreConflict, PlanOutdated,
                              DeleteBlocked, BackupInUse, IdempotencyKeyReused, IdempotencyKeyInFlight
@@ -132,6 +132,10 @@ class VersionNotFound(NotFound):
 
 class BackupNotFound(NotFound):
     remedy = Remedy.LIST_BACKUPS
+
+
+class ImportNotFound(NotFound):
+    """No import of this owner has this id, or nothing was imported yet."""
 
 
 class StoreNotFound(NotFound):

@@ -27,9 +27,11 @@ def test_conversations_are_listed(within, three):
 
     newest = output["conversations"][0]
     assert newest.pop("createdAt").endswith("Z")
+    assert newest.pop("characters") > 0
     assert newest == {
         "id": three["Tea"],
         "topic": "Tea",
+        "opening": None,
         "persona": None,
         "jobId": "other",
         "itemId": "i1",
@@ -37,23 +39,30 @@ def test_conversations_are_listed(within, three):
         "status": "unreviewed",
         "rating": None,
         "tags": [],
+        "model": "scripted",
+        "hasTools": False,
     }
+    assert output["total"] == {"count": 3, "isExact": True}
     assert output["nextCursor"] is None
     assert [line[0] for line in lines] == [item["id"] for item in output["conversations"]]
     assert [item["id"] for item in of_job] == [three["Tea"]]
 
 
 def test_a_list_is_read_page_by_page(within, three):
-    """Each page of a list prints the command for the next one; the last page prints none."""
+    """Each page of a list prints how many there are and the commands for the pages on either side of it."""
     first = within("conversations", "list", "--limit", "2", "--json").json
     rest = within("conversations", "list", "--limit", "2", "--before", str(first["nextCursor"]), "--json").json
+    back = within("conversations", "list", "--limit", "2", "--back", str(rest["previousCursor"]), "--json").json
     ended = within("conversations", "list", "--limit", "2")
     after = within("conversations", "list", "--before", "1")
 
     seen = [item["id"] for page in (first, rest) for item in page["conversations"]]
     assert sorted(seen) == sorted(three.values())
     assert rest["nextCursor"] is None
-    assert ended.err == f"Next page: backstay conversations list --limit=2 --before={first['nextCursor']}\n"
+    assert ended.err == (
+        f"2 of 3 conversations.\nNext page: backstay conversations list --limit=2 --before={first['nextCursor']}\n"
+    )
+    assert back["conversations"] == first["conversations"]
     assert after.err == "No more conversations.\n"
 
 

@@ -234,7 +234,7 @@ def test_the_guide_to_the_api_works_word_for_word(tmp_path):
     assert '"state":"interrupted"' in ran.stdout
     assert '"state":"completed"' in (tmp_path / "events.txt").read_text()
     assert len(json.loads((tmp_path / "backup.json").read_text())["conversations"]) == 120
-    assert '{"conversations":[],"nextCursor":null}' in ran.stdout
+    assert '{"conversations":[],"nextCursor":null,"previousCursor":null,"total":null}' in ran.stdout
     assert '"restored":120' in ran.stdout
     assert len((tmp_path / "before.jsonl").read_text().splitlines()) == 120
 
@@ -299,7 +299,7 @@ def test_limits_of_requests_are_those_that_apply():
         "`items` of `POST /api/batches`": [limits.MAX_ITEMS],
         "`limit` of a list": [limits.MAX_PAGE],
         "a new id or job name": [limits.MAX_ID],
-        "`search`; `persona`": [limits.MAX_SEARCH, limits.MAX_PERSONA],
+        "`search`, `topicContains`; `persona`, `personaContains`": [limits.MAX_SEARCH, limits.MAX_PERSONA],
         "`note`; a tag; `tags`, `addTags`, `removeTags`": [limits.MAX_NOTE, limits.MAX_TAG, limits.MAX_TAGS],
         "names of columns, `recipe`, `processor`": [limits.MAX_NAME],
         "`reason`": [limits.MAX_REASON],

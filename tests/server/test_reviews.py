@@ -57,7 +57,7 @@ async def test_a_selection_is_reviewed_and_listed(api):
     assert (first.json(), again.json()) == ({"changed": 3, "unchanged": 0}, {"changed": 0, "unchanged": 3})
     for query, count in (
         ("status=kept", 2), ("status=unreviewed", 1), ("status=rejected", 0), ("ratingBelow=5", 3), ("ratingFrom=5", 0),
-        ("tag=a+b&tag=c", 2), ("tag=a+b&tag=d", 0), ("untagged=true", 1), ("untagged=false", 3),
+        ("tags=a+b&tags=c", 2), ("tags=a+b&tags=d", 0), ("untagged=true", 1), ("untagged=false", 3),
     ):  # fmt: skip
         listed = (await api.ann.get(f"/api/conversations?{query}")).json()["conversations"]
         assert len(listed) == count, query

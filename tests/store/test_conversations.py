@@ -5,7 +5,6 @@ import pytest
 from backstay.errors import ConversationNotFound
 from backstay.library.conversation import Conversation
 from backstay.library.selection import Selection
-from backstay.library.store import ConversationSummary
 from backstay.library.turn import Turn
 from backstay.remedy import Remedy
 from support.data.conversations import conversation
@@ -87,21 +86,6 @@ async def test_conversations_stored_meanwhile_come_on_later_pages(store):
     assert [stored.id for stored in second.conversations] == ["c"]
 
 
-async def test_summaries_are_newest_first(store):
-    """Summaries are paged newest first and contain no text."""
-    await keep(store, *(conversation(str(n), id=f"c{n}", topic=f"t{n}", persona="p") for n in range(5)))
-
-    first = await store.conversations.summaries(OWNER, _ALL, before=None, limit=3)
-    second = await store.conversations.summaries(OWNER, _ALL, before=first[-1].cursor, limit=3)
-
-    assert [stored.id for stored in first] == ["c4", "c3", "c2"]
-    assert [stored.id for stored in second] == ["c1", "c0"]
-    assert first[0] == ConversationSummary(
-        "c4", "t4", "p", "job", "item-5", 2, "2024-02-29T12:00:00.123456Z", first[0].cursor
-    )
-    assert await store.conversations.summaries(OWNER, _ALL, before=second[-1].cursor, limit=3) == []
-
-
 @pytest.mark.parametrize(
     ("selection", "ids"),
     [
@@ -117,14 +101,11 @@ async def test_summaries_are_newest_first(store):
     ids=repr,
 )
 async def test_selection_is_met_in_every_way(store, selection, ids):
-    """All conditions of a selection apply in pages, lists and counts alike."""
+    """All conditions of a selection apply in pages and counts alike."""
     await keep(store, conversation(id="a"), conversation(id="b"), job_id="one")
     await keep(store, conversation(id="c"), conversation(id="it's"), job_id="two")
 
-    listed = await store.conversations.summaries(OWNER, selection, before=None, limit=100)
-
     assert await _ids(store, selection) == ids
-    assert [stored.id for stored in listed] == ids[::-1]
     assert await store.conversations.count(OWNER, selection) == len(ids)
 
 

@@ -14,6 +14,7 @@ from backstay.errors import (
 )
 from backstay.library.conversation import Conversation
 from backstay.library.edit_plan import Edit, is_same
+from backstay.library.lists import ConversationLists
 from backstay.library.selection import Selection
 from backstay.library.turn import Turn
 from backstay.storage.sql import edits
@@ -286,10 +287,10 @@ async def test_edited_conversations_are_selected(store, stored, edit):
     await edit(topic="1")
 
     assert await store.conversations.count(OWNER, selection) == 1
-    summaries = await store.conversations.summaries(OWNER, selection, before=None, limit=9)
+    listed = await ConversationLists(store=store.lists, owner=OWNER).page(selection)
     page = await store.conversations.page(OWNER, selection, after=0, limit=9)
     measure = await store.backups.deletes.measure(OWNER, selection, sample=9)
-    assert [each.id for each in (*summaries, *page.conversations, *measure.sample)] == ["c", "c", "c"]
+    assert [each.id for each in (*listed.conversations, *page.conversations, *measure.sample)] == ["c", "c", "c"]
     assert await store.conversations.count(OWNER, Selection(edited=True, job_id="other")) == 0
     assert await store.conversations.count("you", selection) == 0
 

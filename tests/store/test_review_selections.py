@@ -2,9 +2,10 @@
 
 import pytest
 
+from backstay.library.lists import ConversationLists
 from backstay.library.review_change import ReviewChange
 from backstay.library.selection import Selection
-from backstay.storage.sql import review_ranges
+from backstay.storage.sql import key_ranges
 from support.data.conversations import conversation
 from support.data.verdicts import completed
 from support.stores.jobs import OWNER, acquire_lease, claim, commit, create
@@ -57,7 +58,7 @@ async def test_everything_selects_the_same(reviewed, name):
     """A list, a page of an export, a count, a delete's plan and a backup file select the same conversations."""
     selection, expected = _SELECTIONS[name]
 
-    listed = await reviewed.conversations.summaries(OWNER, selection, before=None, limit=99)
+    listed = (await ConversationLists(store=reviewed.lists, owner=OWNER).page(selection)).conversations
     page = (await reviewed.conversations.page(OWNER, selection, after=0, limit=99)).conversations
     measure = await reviewed.backups.deletes.measure(OWNER, selection, sample=99)
     everything = (await reviewed.conversations.page(OWNER, Selection(everything=True), after=0, limit=99)).conversations
@@ -71,14 +72,41 @@ async def test_everything_selects_the_same(reviewed, name):
 
 async def test_lists_go_through_all_ranges(reviewed, monkeypatch):
     """A list whose matches are in many ranges of keys is whole, in order, and continues after its cursor."""
-    monkeypatch.setattr(review_ranges, "_FIRST_RANGE", 1)
-    monkeypatch.setattr(review_ranges, "_GROWTH", 2)
-    selection = Selection(status="unreviewed")
+    monkeypatch.setattr(key_ranges, "_FIRST_RANGE", 1)
+    monkeypatch.setattr(key_ranges, "_GROWTH", 2)
+    lists, selection = ConversationLists(store=reviewed.lists, owner=OWNER), Selection(status="unreviewed")
 
-    first = await reviewed.conversations.summaries(OWNER, selection, before=None, limit=3)
-    rest = await reviewed.conversations.summaries(OWNER, selection, before=first[-1].cursor, limit=3)
+    for sort, ids in (
+        ("newest", ["noted", "tagged", "rated-3", "none"]),
+        ("oldest", ["none", "rated-3", "tagged", "noted"]),
+    ):
+        first = await lists.page(selection, sort=sort, limit=3)
+        rest = await lists.page(selection, sort=sort, after=first.next, limit=3)
+        again = await lists.page(selection, sort=sort, before=rest.previous, limit=3)
 
-    assert [summary.id for summary in (*first, *rest)] == ["noted", "tagged", "rated-3", "none"]
+        assert [summary.id for summary in (*first.conversations, *rest.conversations)] == ids
+        assert again.conversations == first.conversations
+
+    assert str(await lists.total(selection)) == "4"
+
+
+@pytest.mark.parametrize("name", ["everything", "traits"])
+async def test_lists_are_sorted_by_rating(reviewed, name):
+    """A list by rating has the rated conversations, from the highest or the lowest, and pages both ways."""
+    lists = ConversationLists(store=reviewed.lists, owner=OWNER)
+    selection = {"everything": None, "traits": Selection(min_turns=1)}[name]
+    highest = await lists.page(selection, sort="highest-rated")
+    lowest = await lists.page(selection, sort="lowest-rated")
+    first = await lists.page(selection, sort="lowest-rated", limit=2)
+    second = await lists.page(selection, sort="lowest-rated", after=first.next, limit=2)
+    again = await lists.page(selection, sort="lowest-rated", before=second.previous, limit=2)
+
+    ratings = [summary.rating for summary in highest.conversations]
+    assert ratings == [4, 3, 2]
+    assert lowest.conversations == highest.conversations[::-1]
+    assert [*first.conversations, *second.conversations] == lowest.conversations
+    assert again.conversations == first.conversations
+    assert (await lists.total(selection, sort="lowest-rated")).count == len(ratings)
 
 
 async def test_a_change_leaves_out_what_is_no_longer_selected(reviewed):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from backstay.errors import SettingsError
+from backstay.library.lists import ConversationLists
 from backstay.library.review import Review, ReviewStatus
 from backstay.library.review_change import ReviewChange, ReviewChangeResult
 from backstay.library.selection import Selection
@@ -55,7 +56,7 @@ async def test_lists_and_pages_have_the_reviews(store):
     await _store_conversations(store, "a", "b")
     await _change(store, ["b"], ReviewChange(ReviewStatus.KEPT, 5, tags=["good"]))
 
-    (newest, oldest) = await store.conversations.summaries(OWNER, _ALL, before=None, limit=9)
+    newest, oldest = (await ConversationLists(store=store.lists, owner=OWNER).page(_ALL)).conversations
     page = await store.conversations.page(OWNER, _ALL, after=0, limit=9)
 
     assert (newest.status, newest.rating, newest.tags) == ("kept", 5, ("good",))

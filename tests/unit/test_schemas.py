@@ -22,7 +22,7 @@ from backstay.legacy.report import ImportedBackup, ImportedJob, SkippedEntry
 from backstay.library.adoption_request import AdoptedTable
 from backstay.library.deletion import DeletePlan, DeleteSample, FiringTrigger, RelatedRowCount
 from backstay.library.imports.imported_conversation import ImportResult
-from backstay.library.store import ConversationSummary
+from backstay.library.lists import ConversationSummary
 from backstay.schemas import adoption, backups, conversations, jobs, legacy_import, recipes
 
 

@@ -21,6 +21,7 @@ from backstay.cli.commands import (
     conversations,
     doctor,
     failed_items,
+    index,
     init,
     items,
     jobs,
@@ -166,6 +167,11 @@ _add_group(
         "export": conversation_export.export,
         "delete": conversation_delete.delete,
     },
+)
+_add_group(
+    "index",
+    "Build and delete the index that lists of conversations are filtered and sorted by.",
+    {"status": index.status, "build": index.build, "drop": index.drop},
 )
 _add_group(
     "backups",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backstay.cli import process_tuning, reminders, schemas
 from backstay.cli.command import CommandSession
 from backstay.cli.exit_status import ExitStatus, status_of_result
+from backstay.cli.index_update import update_index
 from backstay.cli.interruption import SignalHandling
 from backstay.cli.invocation import run_async
 from backstay.cli.options import BadRowOptions
@@ -80,6 +81,7 @@ async def _supervise(context: RunContext, begin: Begin, *, create: bool, is_resu
             # The run is over, whether or not its summary is read.
             with contextlib.suppress(OutputClosed):
                 await _conclude(context, backstay, result, is_resumed=is_resumed)
+            await update_index(backstay, is_stopped=lambda: context.stop.requested)
     except StorageError as error:
         if result is not None:
             raise

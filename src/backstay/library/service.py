@@ -19,9 +19,10 @@ from backstay.library.exports.exporter import ByteStream, Exporter
 from backstay.library.exports.request import ExportChoices, ExportRequest, ExportResult
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
+from backstay.library.lists import ConversationLists, ConversationSummary, Position
 from backstay.library.quarantine import handle_bad_rows
 from backstay.library.selection import Selection
-from backstay.library.store import ConversationStore, ConversationSummary
+from backstay.library.store import ConversationStore
 from backstay.readers.bad_rows import BadRows
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_notes import NoteListener
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 class Conversations:
     """The stored conversations of one owner."""
 
-    def __init__(self, *, store: ConversationStore, exporter: Exporter, deleter: Deleter, owner: str) -> None:
+    def __init__(
+        self, *, store: ConversationStore, lists: ConversationLists, exporter: Exporter, deleter: Deleter, owner: str
+    ) -> None:
+        self.lists = lists
         self._store = store
         self._exporter = exporter
         self._deleter = deleter
@@ -51,9 +55,9 @@ class Conversations:
     async def list(
         self, selection: Selection | None = None, *, before: int | None = None, limit: int = 50
     ) -> Sequence[ConversationSummary]:
-        """Return up to `limit` summaries, newest first, beginning after the one with the cursor `before`."""
-        selection = selection or Selection(everything=True)
-        return await self._store.summaries(self._owner, selection.check(), before=before, limit=limit)
+        """Return up to `limit` summaries, newest first, after the one with the cursor `before`. See `lists`."""
+        page = await self.lists.page(selection, after=Position(before) if before is not None else None, limit=limit)
+        return page.conversations
 
     async def count(self, selection: Selection) -> int:
         """Return how many conversations the selection holds."""
@@ -145,8 +149,7 @@ class Conversations:
                 id. A row with the same content as the stored conversation is not a conflict.
             on_bad_row: What to do with unusable rows: `fail` (the default), `skip` them, or write them to the
                 `quarantine`. The result counts them. For a backup, any of them is an error.
-            quarantine: The file for bad rows, unchanged; a file next to it has the reasons. Both
-                appear once the conversations are stored.
+            quarantine: The file for bad rows, unchanged; a file next to it has the reasons. Both appear at the end.
             strict: Whether to import nothing if trainers would refuse any conversation. Otherwise they are
                 imported unchanged, and the result counts them in `warnings`.
             split_reasoning: Whether `<think>…</think>` at the start of an answer becomes the reasoning of its turn.
@@ -154,14 +157,12 @@ class Conversations:
             stdin: The stream that `-` reads; by default the standard input of the process.
             read: The encoding and the delimiter, where they cannot be detected.
             on_note: Called, from any thread, with a sentence for each fact that was noticed about the input.
-            ceiling: Limits of the file. If set, the whole file is read once before anything is stored, because other
-                writers wait during an import.
+            ceiling: Limits of the file. If set, it is read once before anything is stored, while others still write.
             on_progress: Called, from any thread, with the number of imported rows.
             receipt: Returns an expiring value for the result, which is stored in the same transaction.
 
         Raises:
-            InputError: the file is unusable or exceeds the ceiling, a row is unusable and `on_bad_row` is `fail`, or
-                every row is.
+            InputError: the file is unusable or exceeds the ceiling; a row is, and `on_bad_row` is `fail`; or every row.
             OutputUnwritable: the quarantine cannot be written, or exists with other content.
             BackupError: the file is a backup that is incomplete or has a newer version.
             ConversationExists: another conversation has the same id, and `on_conflict` is `fail`.

@@ -9,36 +9,7 @@ from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
-from backstay.library.review import Review, ReviewStatus
 from backstay.library.selection import Selection
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationSummary:
-    """A conversation in a list, without the text of its turns."""
-
-    id: str
-    topic: str | None
-    persona: str | None
-    job_id: str | None
-    item_id: str | None
-    turns: int
-    created_at: str
-    cursor: int
-    """Its position in storage order; the next page begins after it."""
-    review: Review | None = None
-
-    @property
-    def status(self) -> ReviewStatus:
-        return self.review.status if self.review is not None else ReviewStatus.UNREVIEWED
-
-    @property
-    def rating(self) -> int | None:
-        return self.review.rating if self.review is not None else None
-
-    @property
-    def tags(self) -> Sequence[str]:
-        return self.review.tags if self.review is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +27,6 @@ class ConversationStore(Protocol):
 
     async def conversation(self, owner: str, conversation_id: str) -> Conversation:
         """Return one conversation with its turns. Raises ConversationNotFound."""
-
-    async def summaries(
-        self, owner: str, selection: Selection, *, before: int | None, limit: int
-    ) -> Sequence[ConversationSummary]:
-        """Return up to `limit` summaries, newest first, of those stored before the cursor `before`."""
 
     async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> ConversationPage:
         """Return up to `limit` whole conversations, oldest first, of those stored after the cursor `after`.

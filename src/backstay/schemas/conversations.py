@@ -10,22 +10,26 @@ from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.library.exports.request import ExportResult
 from backstay.library.imports.imported_conversation import ImportResult
+from backstay.library.lists import ListPage, Total
 from backstay.library.review import Review, ReviewStatus
 from backstay.library.review_change import ReviewChangeResult
-from backstay.library.store import ConversationSummary
 from backstay.library.turn import ToolCall, Turn
-from backstay.schemas.base import ApiObject, BadRowOut, Moment, next_cursor
+from backstay.schemas.base import ApiObject, BadRowOut, Moment
 
 
 class ConversationSummaryOut(ApiObject):
-    """A conversation without the text of its turns."""
+    """A conversation without the texts of its turns. `opening` is its first words if it has no topic."""
 
     id: str
     topic: str | None
+    opening: str | None
     persona: str | None
     job_id: str | None
     item_id: str | None
     turns: int
+    characters: int
+    model: str | None
+    has_tools: bool
     created_at: str
     status: ReviewStatus
     rating: int | None
@@ -59,19 +63,31 @@ class ReviewChangeOut(ApiObject):
         return cls.model_validate(result)
 
 
+class TotalOut(ApiObject):
+    """A number of conversations; at least that many if it is not exact."""
+
+    count: int
+    is_exact: bool
+
+
 class ConversationsOut(ApiObject):
-    """A page of conversations. `nextCursor` is the cursor of the next older page; null if this page is not full."""
+    """A page of conversations, with the cursors of the pages on either side of it; null if there is none.
+
+    A cursor is a number, or a text if the list is sorted by a value. `total` is null unless it was requested.
+    """
 
     conversations: list[ConversationSummaryOut]
-    next_cursor: int | None
+    next_cursor: int | str | None
+    previous_cursor: int | str | None
+    total: TotalOut | None
 
     @classmethod
-    def from_page(
-        cls, summaries: Sequence[ConversationSummary], *, limit: int, cursor: Callable[[int], int] = int
-    ) -> Self:
+    def from_page(cls, page: ListPage, *, total: Total | None = None, cursor: Callable[[int], int] = int) -> Self:
         return cls(
-            conversations=[ConversationSummaryOut.model_validate(summary) for summary in summaries],
-            next_cursor=next_cursor([summary.cursor for summary in summaries], limit, cursor),
+            conversations=[ConversationSummaryOut.model_validate(summary) for summary in page.conversations],
+            next_cursor=page.next.to_cursor(page.sort, cursor) if page.next is not None else None,
+            previous_cursor=page.previous.to_cursor(page.sort, cursor) if page.previous is not None else None,
+            total=TotalOut.model_validate(total) if total is not None else None,
         )
 
 
@@ -182,9 +198,10 @@ class ImportOut(ApiObject):
 
     `badRows` were left out; `badRowReasons` has the first 100 of them. Trainers would refuse `warned` of the
     conversations, for the reasons in `warnings`. `notes` are sentences about what was noticed in the file, such as its
-    delimiter.
+    delimiter. `importId` selects the conversations that were imported.
     """
 
+    import_id: str
     imported: int
     identical: int
     skipped: int
@@ -199,6 +216,13 @@ class ImportOut(ApiObject):
     @classmethod
     def from_result(cls, result: ImportResult, notes: Sequence[str]) -> Self:
         return cls.model_validate(result).model_copy(update={"notes": list(notes)})
+
+
+class IndexStatusOut(ApiObject):
+    """How many conversations are indexed, and how many are not, which lists scan."""
+
+    indexed: int
+    unindexed: int
 
 
 class LossOut(ApiObject):

@@ -36,6 +36,7 @@ from backstay.server.auth.local_token import MIN_TOKEN_CHARACTERS, LocalToken
 from backstay.server.background_backups import BackgroundBackups
 from backstay.server.disconnects import DisconnectMiddleware
 from backstay.server.events.hub import Hub
+from backstay.server.index_filler import IndexFiller
 from backstay.server.metrics import Metrics
 from backstay.server.request_limits import AllowedHosts, BodyLimit, ConcurrencyLimit
 from backstay.server.request_middleware import RequestMiddleware
@@ -158,6 +159,9 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
         cleanup = CleanupJob(backstay=state.backstay, metrics=state.metrics, cron=state.settings.cleanup)
         stack.callback(cleanup.stop)
         cleanup.start()
+        filler = IndexFiller(state.backstay)
+        stack.push_async_callback(filler.stop)
+        filler.start()
         if state.settings.automatic_resume:
             state.supervisor.resume_interrupted()
         yield

@@ -31,7 +31,10 @@ _CURATED = """
     SELECT key, 'short', owner FROM backstay.conversations;
     INSERT INTO backstay.conversation_versions (conversation_key, number, owner, line, replaced_at)
     SELECT key, 1, owner, '{}', created_at FROM backstay.conversations"""
-_HIDDEN = ("adopted", "workers", "notes", "meta", "receipts", "migrations", "legacy_jobs", "legacy_settled")
+_HIDDEN = (
+    "adopted", "workers", "notes", "meta", "receipts", "migrations", "legacy_jobs", "legacy_settled", "imports",
+    "conversation_index", "unindexed_conversations"
+)  # fmt: skip
 _VIEWS = ("batch_checkpoints", "backup_exports")
 
 

@@ -15,7 +15,9 @@ from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.coordination.store import ExpiringValueStore
 from backstay.legacy.imported_jobs import WaitingImportStore
+from backstay.library.conversation_index import IndexStore
 from backstay.library.edits import EditStore
+from backstay.library.lists import ListStore
 from backstay.library.reviews import ReviewStore
 from backstay.library.store import ConversationStore
 from backstay.storage.postgres import PostgresStore
@@ -35,6 +37,8 @@ class OpenStore:
     conversations: ConversationStore
     reviews: ReviewStore
     edits: EditStore
+    lists: ListStore
+    index: IndexStore
     backups: BackupStores
     notes: ExpiringValueStore
     waiting_imports: WaitingImportStore
@@ -78,6 +82,8 @@ def _opened(store: SqliteStore | PostgresStore, clock: MovableClock, sql: Any, b
         store.conversations,
         store.reviews,
         store.edits,
+        store.lists,
+        store.index,
         store.backups,
         store.expiring_values,
         store.waiting_imports,

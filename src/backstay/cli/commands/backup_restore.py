@@ -6,6 +6,7 @@ import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
+from backstay.cli.index_update import update_index
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import BackupArgument, Yes
 from backstay.cli.output import Output
@@ -67,6 +68,7 @@ async def restore(
         result = await backstay.backups.restore(backup, selection, on_conflict=on_conflict, on_progress=view)
     _print_outcome(session.invocation, session.out, result)
     await session.remind()
+    await update_index(backstay)
 
 
 def _format_plan(plan: "RestorePlan") -> "Iterator[str]":

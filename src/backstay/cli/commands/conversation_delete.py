@@ -9,7 +9,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.exit_status import ExitStatus
 from backstay.cli.options import BackupOptions, Yes
 from backstay.cli.output import Output
-from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
+from backstay.cli.selection_options import SelectionOptions, refuse_unknown
 from backstay.cli.text import format_count, format_size, printable, truncate
 from backstay.clock import to_text
 from backstay.errors import ConfirmationNeeded, EmptySelection, SettingsError
@@ -93,7 +93,7 @@ async def delete(
     try:
         plan = await backstay.conversations.plan_delete(selection, ignore_missing=ignore_missing)
     except EmptySelection:
-        await refuse_unknown_job(backstay, selection)
+        await refuse_unknown(backstay, selection)
         return _print_nothing(out, selection, dry_run=dry_run)
     if dry_run:
         out.print_result(lambda: schemas.DeletePlanOut.from_plan(plan), *_format_plan(plan))

@@ -10,7 +10,7 @@ from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.output import Output, is_terminal, refuse_folder_of_backups
 from backstay.cli.process_tuning import tune_garbage_collector
-from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
+from backstay.cli.selection_options import SelectionOptions, refuse_unknown
 from backstay.cli.text import format_count, printable
 from backstay.errors import EmptySelection, SettingsError
 from backstay.library.choices import ExportFormat
@@ -162,10 +162,10 @@ async def export(session: CommandSession, *, options: SelectionOptions, choices:
             with out.flushed() if path is None else nullcontext(path) as target:
                 result = await backstay.conversations.write_export(target, selection, **choices.choices())
     except EmptySelection:
-        await refuse_unknown_job(backstay, selected)
+        await refuse_unknown(backstay, selected)
         raise
     if not result.exported:
-        await refuse_unknown_job(backstay, selected)
+        await refuse_unknown(backstay, selected)
     if choices.dry_run:
         out.print_result(lambda: schemas.ExportPlanOut.from_result(result), *_format_plan(result, choices))
     elif out.as_json:

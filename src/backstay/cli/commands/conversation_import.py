@@ -6,6 +6,7 @@ import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
+from backstay.cli.index_update import update_index
 from backstay.cli.options import BadRowOptions, ReadingOptions
 from backstay.cli.text import format_count, printable
 from backstay.library.choices import ImportConflictPolicy
@@ -77,11 +78,14 @@ async def import_(
         lambda: schemas.ImportOut.from_result(result, session.out.input_notes), f"{name}: {_format_import(result)}."
     )
     bad_rows.report(session.out, result.bad_rows)
+    if result.imported:
+        session.out.note(f"Select them with: --import {result.import_id}")
     if result.warnings:
         from backstay.library.trainer_checks import format_warnings
 
         session.out.note(f"Warning: {format_warnings(result.warned, result.warnings)}.")
     await session.remind()
+    await update_index(backstay)
 
 
 def _format_import(result: "ImportResult") -> str:

@@ -9,7 +9,7 @@ from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.options import Yes
 from backstay.cli.progress import review_progress_view
-from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
+from backstay.cli.selection_options import SelectionOptions, refuse_unknown
 from backstay.cli.text import format_count
 from backstay.errors import SettingsError
 from backstay.limits import MAX_RATING, MIN_RATING
@@ -149,7 +149,7 @@ async def _review(session: CommandSession, options: ReviewOptions, change: "Revi
     with review_progress_view(session.out) as view:
         result = await backstay.reviews.change(selection, change, reviewer=options.reviewer, on_progress=view)
     if not result.conversations:
-        await refuse_unknown_job(backstay, selection)
+        await refuse_unknown(backstay, selection)
     line = f"{format_count(result.changed, 'conversation')} {what}"
     if result.unchanged:
         line += f", {result.unchanged:,} needed no change"

@@ -8,18 +8,20 @@ import typer
 
 from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.selection_options import ConditionOptions
+from backstay.cli.selection_options import ConditionOptions, refuse_unknown_import
 from backstay.cli.text import format_time, printable, printable_lines
+from backstay.errors import SettingsError
 from backstay.library.display import format_part, format_value, indent_json, shown_parts
 from backstay.library.id_text import parse_printed_id, printed_id
+from backstay.library.lists import Position, Sort
 from backstay.library.turn import part_type
 from backstay.limits import MAX_LIST_ENTRIES
 from backstay.other_owners import OwnedKind
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
+    from backstay.library.lists import ConversationSummary
     from backstay.library.review import Review
-    from backstay.library.store import ConversationSummary
     from backstay.library.turn import Turn
 
 _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED", "REVIEW")
@@ -29,37 +31,54 @@ _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED", "REVIEW
 async def list_conversations(
     session: CommandSession,
     conditions: ConditionOptions,
+    sort: Annotated[Sort, typer.Option(help="Order of the list.")] = Sort.NEWEST,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=MAX_LIST_ENTRIES, help="Maximum number of conversations.")
     ] = 50,
     before: Annotated[
-        int | None, typer.Option(metavar="CURSOR", help="Continue a list; its last line names the cursor.")
+        str | None, typer.Option(metavar="CURSOR", help="Continue a list; its last line names the cursor.")
+    ] = None,
+    back: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="Go back in a list, to the page that ends at the cursor.")
     ] = None,
 ) -> None:
-    """List conversations, the newest first.
+    """List conversations, the newest first, and count them.
 
     In a pipe: one conversation per line, tabs between id, topic, persona, job, item, number of turns, time and review.
+    Instead of a topic that is missing, the first words are printed.
 
     \b
     Examples:
       backstay conversations list --job topics --limit 10
       backstay conversations list --search "lighthouse" --older-than 30d
       backstay conversations list --unreviewed --tag good
+      backstay conversations list --min-turns 6 --sort longest
       backstay conversations list --json
     """
     selection = conditions.selection()
     narrowed = selection if selection.is_narrowed else None
+    if before is not None and back is not None:
+        raise SettingsError("--before and --back cannot be combined", setting="back")
+    after, until = (Position.from_text(text, sort) if text is not None else None for text in (before, back))
     backstay, out = await session.open(), session.out
-    page = await backstay.conversations.list(narrowed, before=before, limit=limit)
+    if narrowed is not None:
+        await refuse_unknown_import(backstay, narrowed)
+    lists = backstay.conversations.lists
+    page = await lists.page(narrowed, sort=sort, after=after, before=until, limit=limit)
     if out.as_json:
-        out.print_json(schemas.ConversationsOut.from_page(page, limit=limit))
-    elif page:
-        out.table(_COLUMNS, [_row(summary) for summary in page], unbroken=("CREATED",))
-        if len(page) == limit:
-            words = ["conversations", "list", *conditions.as_words(), f"--limit={limit}"]
-            out.note(f"Next page: {session.invocation.command(*words, f'--before={page[-1].cursor}')}")
+        out.print_json(schemas.ConversationsOut.from_page(page, total=await lists.total(narrowed, sort=sort)))
+    elif page.conversations:
+        out.table(_COLUMNS, [_row(summary) for summary in page.conversations], unbroken=("CREATED",))
+        if page.has_previous or page.has_next:
+            out.note(f"{len(page.conversations):,} of {await lists.total(narrowed, sort=sort)} conversations.")
+        words = ["conversations", "list", *conditions.as_words(), f"--limit={limit}"]
+        words += [f"--sort={sort}"] if sort is not Sort.NEWEST else []
+        for name, option, position in (("Previous", "back", page.previous), ("Next", "before", page.next)):
+            if position is not None:
+                cursor = position.to_cursor(sort)
+                out.note(f"{name} page: {session.invocation.command(*words, f'--{option}={cursor}')}")
     else:
-        kind = "more " if before is not None else "matching " if narrowed is not None else ""
+        kind = "more " if before is not None or back is not None else "matching " if narrowed is not None else ""
         out.note(f"No {kind}conversations.")
         if not await backstay.conversations.list(None, limit=1):
             await reminders.mention_other_owners(out, backstay, OwnedKind.CONVERSATION)
@@ -86,7 +105,7 @@ async def show(
 
 
 def _row(summary: "ConversationSummary") -> tuple[object, ...]:
-    texts = (summary.topic or "", summary.persona or "")
+    texts = (summary.topic or summary.opening or "", summary.persona or "")
     ids = (printed_id(value or "") for value in (summary.job_id, summary.item_id))
     review = ", ".join(_judgement(summary.review)) if summary.review is not None else ""
     return printed_id(summary.id), *texts, *ids, summary.turns, summary.created_at, review

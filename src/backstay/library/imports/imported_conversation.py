@@ -56,6 +56,8 @@ class ImportResult:
     """How many conversations of the file trainers would refuse. They are imported unchanged."""
     warnings: Sequence[WarningCount] = ()
     """Why trainers would refuse them, most frequent first."""
+    import_id: str = ""
+    """The id of the import, which selects the conversations that it has stored."""
 
 
 def to_document(

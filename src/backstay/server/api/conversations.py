@@ -12,27 +12,22 @@ from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.format_options import PairSource
 from backstay.library.formats import ReasoningMode, SystemMode
 from backstay.library.imports.imported_conversation import ImportResult
-from backstay.library.review import ReviewStatus
 from backstay.library.selection import Selection
-from backstay.limits import MAX_ID, MAX_PERSONA, MAX_RATING, MAX_SEARCH, MAX_TAGS, MIN_RATING
+from backstay.limits import MAX_ID
 from backstay.readers.read_options import ReadOptions
 from backstay.schemas import ConversationOut, ConversationsOut, ExportPlanOut, ImportOut
 from backstay.server import exports, uploads
 from backstay.server.api.common import (
     ConversationId,
-    Cursor,
-    Limit,
-    MomentIn,
     OnBadRow,
     OwnCursors,
     OwnerServices,
     State,
-    Text,
     errors,
     token_scheme,
 )
 from backstay.server.api.reading import Delimiter, Encoding
-from backstay.server.api.selections import Id, SelectionIn, Tag
+from backstay.server.api.selections import ConversationsQuery, Id, SelectionIn
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
 
@@ -90,39 +85,19 @@ class ExportIn(SelectionIn):
 
 @router.get("", responses=errors())
 async def list_conversations(
-    services: OwnerServices,
-    cursors: OwnCursors,
-    job_id: Annotated[Id | None, Query(alias="jobId", max_length=MAX_ID)] = None,
-    search: Annotated[
-        Text | None, Query(min_length=1, max_length=MAX_SEARCH, description="Part of the topic, the persona or a turn.")
-    ] = None,
-    persona: Annotated[Text | None, Query(max_length=MAX_PERSONA, description="The exact persona.")] = None,
-    created_before: Annotated[MomentIn | None, Query(alias="createdBefore")] = None,
-    status: Annotated[ReviewStatus | None, Query(description="The status of the review.")] = None,
-    rating_below: Annotated[int | None, Query(alias="ratingBelow", gt=MIN_RATING, le=MAX_RATING)] = None,
-    rating_from: Annotated[int | None, Query(alias="ratingFrom", ge=MIN_RATING, le=MAX_RATING)] = None,
-    tag: Annotated[list[Tag] | None, Query(max_length=MAX_TAGS, description="A tag; repeated: all of them.")] = None,
-    untagged: Annotated[bool, Query(description="Whether only conversations without tags are listed.")] = False,
-    edited: Annotated[bool, Query(description="Whether only those that were edited are listed.")] = False,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    services: OwnerServices, cursors: OwnCursors, query: Annotated[ConversationsQuery, Query()]
 ) -> ConversationsOut:
-    """List conversations, newest first, without the text of their turns."""
-    selection = Selection(
-        job_id=job_id,
-        search=search,
-        persona=persona,
-        created_before=created_before,
-        status=status,
-        rating_below=rating_below,
-        rating_from=rating_from,
-        tags=tuple(tag or ()),
-        untagged=untagged,
-        edited=edited,
+    """List conversations, newest first unless another order is chosen, without the texts of their turns."""
+    lists, selection, position = services.conversations.lists, query.to_selection(), query.to_position(cursors)
+    page = await lists.page(
+        selection,
+        sort=query.sort,
+        after=None if query.back else position,
+        before=position if query.back else None,
+        limit=query.limit,
     )
-    narrowed = selection if selection.is_narrowed else None
-    page = await services.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)
-    return ConversationsOut.from_page(page, limit=limit, cursor=cursors.encode)
+    total = await lists.total(selection, sort=query.sort) if query.total else None
+    return ConversationsOut.from_page(page, total=total, cursor=cursors.encode)
 
 
 @router.post(

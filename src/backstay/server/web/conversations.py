@@ -1,26 +1,30 @@
 """Pages of conversations: import, search, read, select, delete and export them."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
+from backstay.batch.job import Job, JobState
 from backstay.errors import BackstayError, LossyExport, RefusedByTrainers
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
 from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.id_text import parse_printed_id, printed_id
+from backstay.library.lists import Sort
 from backstay.library.review import Review, ReviewStatus
 from backstay.library.selection import Selection
-from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH, MAX_TAG
+from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_NAME, MAX_PERSONA, MAX_SEARCH, MAX_TAG
 from backstay.readers.compression import COMPRESSED_SUFFIXES
 from backstay.readers.read_options import ReadOptions
 from backstay.schemas import BackupOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports, uploads
-from backstay.server.api.common import OnBadRow, OwnerServices, State, Text
+from backstay.server.api.common import OnBadRow, OwnCursors, OwnerServices, State, Text
 from backstay.server.api.deletes import WithoutBackup
+from backstay.server.api.selections import Count, ListCursor, SelectionIn, position_of
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
@@ -29,6 +33,18 @@ router = APIRouter(include_in_schema=False, prefix="/conversations")
 
 _PAGE_SIZE = 50
 _ADDED_FIELDS = ("id", "parameters", "usage")
+_MAX_JOBS = 100
+_MAX_LIVE_JOBS = 3  # each takes a connection of the browser
+_SORTS: Mapping[Sort, str] = {
+    Sort.NEWEST: "Newest first",
+    Sort.OLDEST: "Oldest first",
+    Sort.LONGEST: "Longest first",
+    Sort.SHORTEST: "Shortest first",
+    Sort.MOST_TURNS: "Most turns first",
+    Sort.FEWEST_TURNS: "Fewest turns first",
+    Sort.HIGHEST_RATED: "Highest rated first",
+    Sort.LOWEST_RATED: "Lowest rated first",
+}
 (_CONFIRMATION_PHRASE,) = get_args(WithoutBackup)
 
 ConversationIdQuery = Annotated[Text, Query(min_length=1, alias="id")]
@@ -44,8 +60,17 @@ class ListFilters(BaseModel):
     # Each limit is inside the optional type: outside, it would apply to None as well.
     search: Annotated[Annotated[Text, Field(max_length=MAX_SEARCH)] | None, EmptyIsNone] = None
     job: Annotated[Text | None, EmptyIsNone] = None
+    topic: Annotated[Annotated[Text, Field(max_length=MAX_SEARCH)] | None, EmptyIsNone] = None
     persona: Annotated[Annotated[Text, Field(max_length=MAX_PERSONA)] | None, EmptyIsNone] = None
+    model: Annotated[Annotated[Text, Field(max_length=MAX_NAME)] | None, EmptyIsNone] = None
+    min_turns: Annotated[Count | None, EmptyIsNone, Field(alias="minTurns")] = None
+    max_turns: Annotated[Count | None, EmptyIsNone, Field(alias="maxTurns")] = None
+    min_characters: Annotated[Count | None, EmptyIsNone, Field(alias="minCharacters")] = None
+    max_characters: Annotated[Count | None, EmptyIsNone, Field(alias="maxCharacters")] = None
+    tools: Annotated[Literal["with", "without"] | None, EmptyIsNone] = None
+    created_after: Annotated[date | None, EmptyIsNone, Field(alias="createdAfter")] = None
     created_before: Annotated[date | None, EmptyIsNone, Field(alias="createdBefore")] = None
+    import_id: Annotated[Annotated[Text, Field(max_length=MAX_ID)] | None, EmptyIsNone, Field(alias="import")] = None
     edited: bool = False
     status: Annotated[ReviewStatus | None, EmptyIsNone] = None
     rating_from: Annotated[int | None, EmptyIsNone, Field(alias="ratingFrom")] = None
@@ -62,33 +87,73 @@ class ListFilters(BaseModel):
         fields = self.model_dump(include=set(ListFilters.model_fields), by_alias=True)
         return {name: "true" if value is True else str(value) for name, value in fields.items() if value}
 
+    @property
+    def has_more(self) -> bool:
+        """Whether a filter is set that is not always visible."""
+        return not self.params.keys() <= {"search", "job", "model", "status"}
+
+    @property
+    def for_api(self) -> dict[str, Any]:
+        """The filters that are set, as the API names them in a selection."""
+        selection = SelectionIn.model_construct(**self._conditions)
+        return selection.model_dump(mode="json", by_alias=True, include=set(self._conditions))
+
     def to_selection(self) -> Selection:
         """Return the selection of all matching conversations."""
-        day = self.created_before
-        return Selection(
-            job_id=self.job,
-            search=self.search,
-            persona=self.persona,
-            created_before=datetime(day.year, day.month, day.day, tzinfo=UTC) if day is not None else None,
-            edited=self.edited,
-            status=self.status,
-            rating_from=self.rating_from,
-            rating_below=self.rating_below,
-            tags=(self.tag,) if self.tag is not None else (),
-            everything=self.is_empty,
-        )
+        return Selection(everything=self.is_empty, **self._conditions)
+
+    @property
+    def _conditions(self) -> dict[str, Any]:
+        conditions = {
+            "job_id": self.job,
+            "search": self.search,
+            "topic_contains": self.topic,
+            "persona_contains": self.persona,
+            "model": self.model,
+            "min_turns": self.min_turns,
+            "max_turns": self.max_turns,
+            "min_characters": self.min_characters,
+            "max_characters": self.max_characters,
+            "has_tools": self.tools == "with" if self.tools is not None else None,
+            "created_after": _start_of(self.created_after),
+            "created_before": _start_of(self.created_before),
+            "import_id": self.import_id,
+            "status": self.status,
+            "rating_from": self.rating_from,
+            "rating_below": self.rating_below,
+            "tags": (self.tag,) if self.tag is not None else None,
+            "edited": self.edited or None,
+        }
+        return {name: value for name, value in conditions.items() if value is not None}
 
 
 class ListQuery(ListFilters):
-    """The query of the list: filters, a page, and the result of what redirected here."""
+    """The query of the list: filters, an order, a page, and the result of what redirected here."""
 
-    cursor: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
+    sort: Annotated[Sort, BeforeValidator(lambda value: value or Sort.NEWEST)] = Sort.NEWEST
+    cursor: Annotated[ListCursor | None, EmptyIsNone] = None
+    back: bool = False
+    first: Annotated[int, Field(ge=1, le=MAX_INTEGER)] = 1
+    """The number of the first conversation of the page in the list."""
     delete_backup_id: Annotated[str | None, Field(alias="deleteBackupId")] = None
     deleted_without_backup: Annotated[
         Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone, Field(alias="deletedWithoutBackup")
     ] = None
     undone: bool = False
     reviewed: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
+
+    @property
+    def list_params(self) -> dict[str, Any]:
+        """The filters and the order, as query parameters of the first page."""
+        return {**self.params, **({"sort": self.sort.value} if self.sort is not Sort.NEWEST else {})}
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The query parameters of the shown page of the list."""
+        if self.cursor is None:
+            return self.list_params
+        page = {"cursor": self.cursor, "first": self.first, **({"back": "true"} if self.back else {})}
+        return {**self.list_params, **page}
 
 
 class FormSelection(ListFilters):
@@ -150,16 +215,29 @@ class ExportForm(FormSelection):
 
 @router.get("")
 async def list_conversations(
-    request: Request, services: OwnerServices, filters: Annotated[ListQuery, Query()]
+    request: Request, services: OwnerServices, cursors: OwnCursors, filters: Annotated[ListQuery, Query()]
 ) -> Response:
-    """List matching conversations, newest first, and show the result of what redirected here."""
-    summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE_SIZE)
+    """List matching conversations, and show the result of what redirected here."""
+    lists, selection = services.conversations.lists, filters.to_selection()
+    position = position_of(filters.cursor, filters.sort, cursors)
+    after, before = (None, position) if filters.back else (position, None)
+    page, total, models, jobs = await asyncio.gather(
+        lists.page(selection, sort=filters.sort, after=after, before=before, limit=_PAGE_SIZE),
+        lists.total(selection, sort=filters.sort),
+        lists.models(),
+        services.batches.list(limit=_MAX_JOBS),
+    )
     return render_page(
         request,
         "conversations.html",
-        page=ConversationsOut.from_page(summaries, limit=_PAGE_SIZE),
+        page=ConversationsOut.from_page(page, cursor=cursors.encode),
+        total=total,
         filters=filters,
-        is_first=filters.cursor is None,
+        models=_with_choice(models, filters.model),
+        jobs=_with_choice([job.id for job in jobs], filters.job),
+        sorts=_SORTS,
+        live=_running(jobs, filters),
+        page_size=_PAGE_SIZE,
         delete_backup=await _find_backup(services, filters.delete_backup_id),
         formats=exports.FORMATS,
         statuses=list(ReviewStatus),
@@ -274,6 +352,23 @@ async def export(
         async with state.downloads.slot(services.owner):
             plan = await services.conversations.plan_export(None, form.to_selection(), **form.to_choices())
         return render_page(request, "export_plan.html", status=422, form=form, formats=exports.FORMATS, plan=plan)
+
+
+def _start_of(day: date | None) -> datetime | None:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) if day is not None else None
+
+
+def _with_choice(choices: Sequence[str], chosen: str | None) -> Sequence[str]:
+    """Return choices of a filter, with the one that is set, whether or not it is among them."""
+    return choices if chosen is None or chosen in choices else [chosen, *choices]
+
+
+def _running(jobs: Sequence[Job], filters: ListQuery) -> dict[str, int]:
+    """Return the running batches whose new conversations belong on the page, with what they have completed."""
+    if filters.params.keys() - {"job"} or filters.cursor is not None or filters.sort is not Sort.NEWEST:
+        return {}
+    running = [job for job in jobs if job.state is JobState.RUNNING and filters.job in (None, job.id)]
+    return {job.id: job.counts.completed for job in running[:_MAX_LIVE_JOBS]}
 
 
 def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:

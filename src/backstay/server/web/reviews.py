@@ -1,6 +1,7 @@
 """Forms that review conversations: one, on its page, or the selected ones of a list."""
 
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,7 +10,6 @@ from starlette.responses import Response
 from backstay.library.review import ReviewStatus
 from backstay.library.review_change import ReviewChange
 from backstay.library.selection import Selection
-from backstay.limits import MAX_INTEGER
 from backstay.server.api.common import OwnerServices
 from backstay.server.web.conversations import FormSelection, PrintedId
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
@@ -41,7 +41,8 @@ class ReviewsForm(FormSelection):
     change: Literal["kept", "rejected", "unreviewed", "rating", "tag", "untag"]
     new_rating: Annotated[int | None, EmptyIsNone, Field(alias="newRating")] = None
     new_tag: Annotated[str, Field(alias="newTag")] = ""
-    cursor: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
+    place: FormText = ""
+    """The query of the page of the list to return to."""
 
     def to_change(self) -> ReviewChange:
         """Return the change. Raises SettingsError if a value is not allowed."""
@@ -66,5 +67,5 @@ async def review_one(request: Request, services: OwnerServices, form: Annotated[
 async def review_selected(request: Request, services: OwnerServices, form: Annotated[ReviewsForm, Form()]) -> Response:
     """Change the reviews of the selected conversations, and show the same page of the list again."""
     result = await services.reviews.change(form.to_selection(), form.to_change())
-    place = {**form.params, "cursor": form.cursor}
-    return redirect_to(request, "/conversations", reviewed=result.conversations, **place)
+    place: dict[str, str | int | None] = dict(parse_qsl(form.place))
+    return redirect_to(request, "/conversations", **{**place, "reviewed": result.conversations})

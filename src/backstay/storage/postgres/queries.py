@@ -10,8 +10,8 @@ from functools import cache
 
 from backstay.library.selection import Selection
 from backstay.storage.sql.database import AddedColumns
-from backstay.storage.sql.selection_conditions import insert_conditions
-from backstay.storage.sql.statement_files import read_statement
+from backstay.storage.sql.selection_conditions import fill_selection
+from backstay.storage.sql.statement_files import fill_parts, read_statement
 
 _VALUE = re.compile(r"(?<!:):(\w+)\b")
 _LOCK = re.compile(r"\{lock:([\w ]+)\}")
@@ -19,12 +19,9 @@ _INDEXED_BY = re.compile(r" \{indexed_by:\w+\}")
 _ROWS = re.compile(r"\{rows:([a-z,]+)\}")
 _ONLY_ROWS = re.compile(r"INSERT INTO (\S+ \([^)]+\))\s+\{rows:([a-z,]+)(\+?)\}")
 
-_ONLY_IDS = "AND id IN (SELECT jsonb_array_elements_text(:ids::jsonb))"
-_ONLY_CONTAINING = """AND ({folded:topic} OR {folded:persona}
-        OR EXISTS (SELECT 1 FROM {schema}.turns
-                    WHERE turns.conversation_key = conversations.key AND {folded:turns.content}))"""
 _OF_OWNER = " AND found.owner = :owner"  # an app may give a row of an adopted table to another owner
-_FOLDED = re.compile(r"\{folded:([\w.]+)\}")
+_LIST = re.compile(r"\{list:(\w+)\}")
+_CONTAINS = re.compile(r"\{contains:([\w.]+),(\w+)\}")
 
 # Values of these types are read as they are, all others as text, which loses nothing.
 PLAIN_TYPES = re.compile(r"boolean|smallint|integer|bigint|text|character varying(\(\d+\))?")
@@ -34,9 +31,9 @@ PLAIN_TYPES = re.compile(r"boolean|smallint|integer|bigint|text|character varyin
 # in the search path, would be preferred if its types fit better. `unnest` of several arrays is syntax and gets none.
 _FUNCTIONS = re.compile(
     r"(?<![\w.\"])(array_agg|array_position|bool_or|clock_timestamp|concat|count|format(_type)?|generate_series"
-    r"|hashtextextended|jsonb_array_elements(_text)?|jsonb_typeof|left|lower|max|min|nextval|octet_length"
+    r"|hashtextextended|jsonb_array_elements(_text)?|jsonb_typeof|left|length|lower|max|min|nextval|octet_length"
     r"|pg_advisory_xact_lock|pg_get_expr|pg_get_serial_sequence|pg_has_role|pg_sequence_last_value|pg_terminate_backend"
-    r"|row_number|row_security_active|string_agg|sum|to_jsonb?|to_regclass|unnest(?=\([^,]*\)))(?=\()"
+    r"|row_number|row_security_active|string_agg|substr|sum|to_jsonb?|to_regclass|unnest(?=\([^,]*\)))(?=\()"
 )
 
 
@@ -74,17 +71,15 @@ class Statements:
 
     def _render(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
         keys = _REQUESTED_KEYS if selection is None else query("selected_conversation_keys")
-        text = text.replace("{requested}", keys)
-        text = insert_conditions(
-            text, selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING, of_owner=_OF_OWNER
-        )
+        text = fill_parts(__package__, fill_selection(text.replace("{requested}", keys), selection))
+        text = _CONTAINS.sub(self._fold_case, _LIST.sub(_list_elements, text.replace("{of_owner}", _OF_OWNER)))
         if is_copy := (only_rows := _ONLY_ROWS.fullmatch(text)) is not None:
             text = f"COPY {only_rows[1]}\nFROM STDIN{'' if only_rows[3] else ' (FORMAT binary)'}"
         added = "".join(
             f", {quoted(name)}{'' if is_copy or PLAIN_TYPES.fullmatch(kind) else '::text'}"
             for name, kind in (columns or {}).items()
         )
-        text = _FOLDED.sub(self._fold_case, _ROWS.sub(_unnest_columns, text))
+        text = _ROWS.sub(_unnest_columns, text)
         text = _FUNCTIONS.sub(r"pg_catalog.\1", text.replace("{schema}", self.schema))
         if is_copy:  # a COPY has no values to bind
             return text.replace("{columns}", added)
@@ -93,13 +88,19 @@ class Statements:
         return text.replace("{columns}", added.replace("%", "%%"))
 
     def _fold_case(self, match: re.Match[str]) -> str:
-        text, search = (f"lower({value} COLLATE {self._collation})" for value in (match[1], ":search_text::text"))
-        return f"(position({search} IN {text}) > 0 OR position(:search::text IN {text}) > 0)"
+        column, name = match.groups()
+        text, value = (f"lower({each} COLLATE {self._collation})" for each in (column, f":{name}_text::text"))
+        return f"(position({value} IN {text}) > 0 OR position(:{name}::text IN {text}) > 0)"
 
 
 def quoted(name: str) -> str:
     """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _list_elements(match: re.Match[str]) -> str:
+    # As text or as numbers, like the column that they are compared with.
+    return f"SELECT jsonb_array_elements_text(:{match[1]}::jsonb){'::bigint' if match[1] == 'keys' else ''}"
 
 
 def _unnest_columns(match: re.Match[str]) -> str:

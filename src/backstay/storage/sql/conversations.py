@@ -16,12 +16,11 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.record import metadata_as_dict
 from backstay.library.review import Review
 from backstay.library.selection import Selection
-from backstay.library.store import ConversationPage, ConversationSummary
+from backstay.library.store import ConversationPage
 from backstay.library.turn import Turn, bare_turn
-from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
+from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
-from backstay.storage.sql.review_ranges import find_newest
 from backstay.storage.sql.reviews import find_reviews
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.times import now_micros
@@ -35,19 +34,6 @@ class SqlConversations(SqlStore):
             return find_conversation(session, owner, conversation_id)
 
         return await self._database.read(conversation, owner=owner)
-
-    async def summaries(
-        self, owner: str, selection: Selection, *, before: int | None, limit: int
-    ) -> Sequence[ConversationSummary]:
-        end = MAX_KEY if before is None else before
-        values = {**selection_values(owner, selection), "before": end, "limit": limit}
-
-        def summaries(session: Session) -> Sequence[ConversationSummary]:
-            rows = find_newest(session, values, selection)
-            reviews = find_reviews(session, owner, [row[-1] for row in rows])
-            return [ConversationSummary(*(*row, reviews.get(row[-1]))) for row in rows]
-
-        return await self._database.read(summaries, owner=owner)
 
     async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> ConversationPage:
         values = {**selection_values(owner, selection), "after": after, "limit": limit}

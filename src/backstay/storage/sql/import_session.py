@@ -31,6 +31,21 @@ from backstay.storage.sql.database import Row, Session
 from backstay.storage.sql.times import from_micros
 
 _ID_BATCH = 100  # ids that are requested together
+_NO_KEYS = (1, 0)
+
+
+class KeyRanges:
+    """Growing keys as ranges without gaps, of which there are few unless others store at the same time."""
+
+    def __init__(self) -> None:
+        self.ranges: list[tuple[int, int]] = []
+
+    def add(self, key: int) -> None:
+        """Add a key, which is larger than the ones before."""
+        if self.ranges and self.ranges[-1][1] == key - 1:
+            self.ranges[-1] = (self.ranges[-1][0], key)
+        else:
+            self.ranges.append((key, key))
 
 
 class ImportSession:
@@ -58,6 +73,8 @@ class ImportSession:
         self._curations = Curations(session, owner)
         self._count = ImportResult(0, 0, 0, 0, 0)
         self._ids: Iterator[str | None] = iter(())
+        self._import_id = f"import-{new_id()}"
+        self._stored = KeyRanges()
 
     def run(self, on_progress: Callable[[int], None], *, one_by_one: bool = False) -> ImportResult:
         """Import all conversations. Raises like `ConversationStore.import_conversations`."""
@@ -72,12 +89,19 @@ class ImportSession:
             on_progress(count)
         if self._strict and self._report.refused:
             raise self._report.refusal("nothing was imported", path=self._source.name)
+        self._record()
         return replace(
             self._count,
+            import_id=self._import_id,
             bad_rows=self._source.finish(used=count),
             warned=self._report.refused,
             warnings=self._report.counts,
         )
+
+    def _record(self) -> None:
+        """Record what the import has stored, even if that is nothing: it is the last import then, too."""
+        ranges = self._stored.ranges or [_NO_KEYS]
+        self._session.execute_many("insert_imports", [(self._owner, self._import_id, *pair) for pair in ranges])
 
     def refused_error(self, error: OutcomeRefused) -> InvalidRow:
         """Return the error for a row that the database refuses; its line is right only after a run `one_by_one`."""
@@ -152,6 +176,8 @@ class ImportSession:
         # A column that a document lacks gets its default: insert together the documents that have the same columns.
         by_columns: dict[tuple[frozenset[str], frozenset[str]], list[tuple[int, Document]]] = defaultdict(list)
         keys = self._session.rows("allocate_conversation_keys", {"count": len(documents)})
+        for key, _ in keys:
+            self._stored.add(key)
         for (key, _), document in zip(keys, documents, strict=True):
             turn_names = frozenset(name for turn in document[TURNS] for name in turn) - TURN_KEYS
             by_columns[frozenset(document) - KEYS, turn_names].append((key, document))

@@ -1,6 +1,11 @@
-"""Translates a selection to SQL conditions and their values."""
+"""Translates a selection to SQL conditions and their values.
+
+`{contains:column,value}` in a condition is whether a column contains a value, which depends on the database.
+"""
 
 from collections.abc import Iterator
+from enum import StrEnum
+from types import MappingProxyType
 
 import orjson
 
@@ -9,46 +14,90 @@ from backstay.library.review import ReviewStatus
 from backstay.library.selection import Selection
 from backstay.storage.sql.database import Value
 
-_ONLY_JOB = "AND job_id = :job_id"
-_ONLY_PERSONA = "AND persona = :persona"
-_ONLY_BEFORE = "AND created_at < :created_before"
-_REVIEWED = """AND EXISTS (SELECT 1 FROM {schema}.{table} AS found
-                WHERE found.conversation_key = conversations.key AND {condition}{of_owner})"""
-_REVIEWED_IN_RANGE = """AND key IN (SELECT conversation_key FROM {schema}.{table} AS found
+_DIRECT = MappingProxyType(
+    {
+        "job_id": "job_id = :job_id",
+        "persona": "persona = :persona",
+        "created_before": "created_at < :created_before",
+        "created_after": "created_at >= :created_after",
+        "persona_contains": "{contains:persona,persona_contains}",
+        "import_id": """key BETWEEN (SELECT min(first_key) FROM {import_ranges} AS ranges)
+           AND (SELECT max(last_key) FROM {import_ranges} AS ranges)
+   AND EXISTS (SELECT 1 FROM {import_ranges} AS ranges WHERE key BETWEEN first_key AND last_key)""",
+    }
+)
+"""Conditions on the columns that conversations and their index entries both have."""
+
+_OF_ENTRIES = MappingProxyType(
+    {
+        # The sum keeps the database from using an index of the column, which is bad for all but a few entries.
+        "min_turns": "turns + 0 >= :min_turns",
+        "max_turns": "turns + 0 <= :max_turns",
+        "min_characters": "characters + 0 >= :min_characters",
+        "max_characters": "characters + 0 <= :max_characters",
+        "model": "model = :model",
+        "has_tools": "has_tools = :has_tools",
+    }
+)
+_OF_CONVERSATIONS = MappingProxyType(
+    {
+        "ids": "id IN ({list:ids})",
+        "topic_contains": "{contains:topic,topic_contains}",
+        "search": """({contains:topic,search} OR {contains:persona,search}
+        OR EXISTS (SELECT 1 FROM {schema}.turns
+                    WHERE turns.conversation_key = conversations.key AND {contains:turns.content,search}))""",
+    }
+)
+
+_REVIEWED = """EXISTS (SELECT 1 FROM {schema}.{table} AS found
+                WHERE found.conversation_key = {rows}.key AND {condition}{of_owner})"""
+_REVIEWED_IN_RANGE = """key IN (SELECT conversation_key FROM {schema}.{table} AS found
                 WHERE owner = :owner AND conversation_key > :after AND conversation_key < :before AND {condition})"""
-_NOT_REVIEWED = """AND NOT EXISTS (SELECT 1 FROM {schema}.{table} AS found
-                    WHERE found.conversation_key = conversations.key AND {condition}{of_owner})"""
+_NOT_REVIEWED = """NOT EXISTS (SELECT 1 FROM {schema}.{table} AS found
+                    WHERE found.conversation_key = {rows}.key AND {condition}{of_owner})"""
 _REVIEWS, _TAGS, _VERSIONS = "conversation_reviews", "conversation_tags", "conversation_versions"
 
 
-def insert_conditions(
-    text: str, selection: Selection | None, *, only_ids: str, only_containing: str, of_owner: str
-) -> str:
-    """Return a statement with the conditions of a selection instead of `{selected}` or `{selected_in_range}`.
+class Relation(StrEnum):
+    """What a statement selects from."""
 
-    `only_ids`, `only_containing` and, of a review, `of_owner` are the conditions that depend on the database.
+    CONVERSATIONS = "conversations"
+    ENTRIES = "entries"
+
+
+def conditions(selection: Selection | None, *, on: Relation = Relation.CONVERSATIONS, in_range: bool = False) -> str:
+    """Return the conditions of a selection of conversations or of index entries.
+
+    With `in_range`, the statement is limited to the keys between `:after` and `:before`.
     """
-    for placeholder, in_range in (("{selected}", False), ("{selected_in_range}", True)):
-        if placeholder in text:
-            text = text.replace(placeholder, _conditions(selection, only_ids, only_containing, in_range=in_range))
-    return text.replace("{of_owner}", of_owner)
-
-
-def _conditions(selection: Selection | None, only_ids: str, only_containing: str, *, in_range: bool) -> str:
     if selection is None:
         return ""
-    return "\n   ".join(
-        condition
-        for condition, is_used in (
-            (_ONLY_JOB, selection.job_id is not None),
-            (only_ids, bool(selection.ids)),
-            (_ONLY_PERSONA, selection.persona is not None),
-            (_ONLY_BEFORE, selection.created_before is not None),
-            *((condition, True) for condition in _curation_conditions(selection, in_range=in_range)),
-            (only_containing, selection.search is not None),
-        )
-        if is_used
-    )
+    own, others = _OF_CONVERSATIONS, _OF_ENTRIES
+    template = "key IN (SELECT key FROM {{entries}} AS entries WHERE owner = :owner AND {})"
+    if on is Relation.ENTRIES:
+        own, others = _OF_ENTRIES, _OF_CONVERSATIONS
+        template = """EXISTS (SELECT 1 FROM {{schema}}.conversations
+                 WHERE conversations.owner = :owner AND conversations.key = entries.key AND {})"""
+    curation = (text.replace("{rows}", on) for text in _curation_conditions(selection, in_range=in_range))
+    texts = [text for name, text in _DIRECT.items() if _is_set(selection, name)]
+    texts += [*curation, *(text for name, text in own.items() if _is_set(selection, name))]
+    if joined := [text for name, text in others.items() if _is_set(selection, name)]:
+        texts.append(template.format(" AND ".join(joined)))
+    return "".join(f"AND {text}\n   " for text in texts).rstrip()
+
+
+def fill_selection(text: str, selection: Selection | None) -> str:
+    """Replace the placeholders of a statement that stand for the conditions of a selection."""
+    for placeholder, relation in (("selected", Relation.CONVERSATIONS), ("matching", Relation.ENTRIES)):
+        for suffix, in_range in (("", False), ("_in_range", True)):
+            if (name := f"{{{placeholder}{suffix}}}") in text:
+                text = text.replace(name, conditions(selection, on=relation, in_range=in_range))
+    # An index in the order of a list is the best way to all conversations, and the worst to a few of them.
+    return text.replace("{scan}", " + 0" if selection is not None and selection.is_narrowed else "")
+
+
+def _is_set(selection: Selection, name: str) -> bool:
+    return getattr(selection, name) not in (None, ())
 
 
 def _curation_conditions(selection: Selection, *, in_range: bool) -> Iterator[str]:
@@ -75,17 +124,27 @@ def _fill(text: str, table: str, condition: str) -> str:
 
 def selection_values(owner: str, selection: Selection) -> dict[str, Value]:
     """Return the values for the parameters of the conditions."""
-    before = selection.created_before
-    return {
+    before, after = selection.created_before, selection.created_after
+    values: dict[str, Value] = {
         "owner": owner,
         "job_id": selection.job_id,
         "ids": orjson.dumps(selection.ids).decode() if selection.ids else None,
         "persona": selection.persona,
         "created_before": to_text(before) if before is not None else None,
-        "search": selection.search.casefold() if selection.search is not None else None,
-        "search_text": selection.search,
+        "created_after": to_text(after) if after is not None else None,
+        "import_id": selection.import_id,
+        "min_turns": selection.min_turns,
+        "max_turns": selection.max_turns,
+        "min_characters": selection.min_characters,
+        "max_characters": selection.max_characters,
+        "model": selection.model,
+        "has_tools": selection.has_tools,
         "status": selection.status,
         "rating_below": selection.rating_below,
         "rating_from": selection.rating_from,
         **{f"tag_{number}": tag for number, tag in enumerate(selection.tags)},
     }
+    for name in ("search", "topic_contains", "persona_contains"):
+        text = getattr(selection, name)
+        values |= {name: text.casefold() if text is not None else None, f"{name}_text": text}
+    return values

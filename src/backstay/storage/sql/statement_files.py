@@ -11,6 +11,13 @@ differ, and is searched first. Placeholders of the shared files:
 - `:1`, `:2`, …: values of a statement over many rows that all rows share.
 - `{selected}`: the conditions of a selection of conversations; `{selected_in_range}` those of a statement over the
   conversations between the keys `:after` and `:before`.
+- `{matching}`, `{matching_in_range}`: the same for entries of the conversation index.
+- `{scan}`: after a column, keeps the database from using an index of it, if few entries may be selected.
+- `{entries}`: the entries of the conversation index, including those of conversations that have none yet.
+- `{unindexed}`: ranges of keys of an owner's conversations that have no exact entry.
+- `{import_ranges}`: the ranges of keys of the conversations that the selected import has stored.
+- `{derived}`: the columns of an entry, derived from the conversation `stored`.
+- `{list:name}`: a query of the elements of a value that is a JSON array.
 - `{indexed_by:index}`: forces SQLite to use this index. It could choose a worse one, since it does not know how many
   rows are in each state.
 - `{lock:clause}`: the row lock that PostgreSQL takes. SQLite needs none, since it has one writer at a time.
@@ -19,6 +26,13 @@ differ, and is searched first. Placeholders of the shared files:
 import re
 from importlib.resources import files
 
+PARTS = {
+    "{entries}": "index_entries",
+    "{derived}": "derived_columns",
+    "{unindexed}": "unindexed",
+    "{import_ranges}": "import_ranges",
+}
+"""Placeholders for parts that several statements share, each with the name of its file."""
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 
 
@@ -29,4 +43,12 @@ def read_statement(package: str, name: str) -> str:
     """
     own = files(package) / "queries" / f"{name}.sql"
     file = own if own.is_file() else files(__package__) / "queries" / f"{name}.sql"
-    return _COMMENT.sub("", file.read_text(encoding="utf-8")).strip()
+    return fill_parts(package, _COMMENT.sub("", file.read_text(encoding="utf-8")).strip())
+
+
+def fill_parts(package: str, text: str) -> str:
+    """Replace the placeholders in a text that stand for parts of statements, which are files as well."""
+    for placeholder, part in PARTS.items():
+        if placeholder in text:
+            text = text.replace(placeholder, read_statement(package, part))
+    return text

@@ -5,6 +5,7 @@ from backstay.batch.store import BatchStores
 from backstay.clock import Clock
 from backstay.storage.sql.backup_creation import SqlBackupCreation
 from backstay.storage.sql.backup_records import SqlBackupRecords
+from backstay.storage.sql.conversation_index import SqlConversationIndex
 from backstay.storage.sql.conversations import SqlConversations
 from backstay.storage.sql.database import Database
 from backstay.storage.sql.deleted_results import SqlDeletedResults
@@ -13,6 +14,7 @@ from backstay.storage.sql.edits import SqlEdits
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
+from backstay.storage.sql.lists import SqlLists
 from backstay.storage.sql.restores import SqlRestores
 from backstay.storage.sql.retention import SqlRetention
 from backstay.storage.sql.reviews import SqlReviews
@@ -33,6 +35,8 @@ class SqlStores:
             deleted_results=SqlDeletedResults(database, clock),
         )
         self.conversations = SqlConversations(database, clock)
+        self.lists = SqlLists(database, clock)
+        self.index = SqlConversationIndex(database, clock)
         self.reviews = SqlReviews(database, clock)
         self.edits = SqlEdits(database, clock)
         self.backups = BackupStores(

@@ -2,16 +2,29 @@
 
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from backstay.errors import StoreBusy, UnsafeSQLite
+from backstay.library import traits
 from backstay.library.selection import contains
 from backstay.storage.sqlite.errors import translate_errors
 
 BUSY_MS = 30_000
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
+
+# SQLite's own LIKE ignores case in A to Z only, and its length() ends at a NUL.
+FUNCTIONS: tuple[tuple[str, Callable[..., Any], int], ...] = (
+    ("backstay_contains", contains, 2),
+    ("backstay_characters", traits.count_characters, 1),
+    ("backstay_model", traits.model_of, 1),
+    ("backstay_has_tools", traits.has_tools, 1),
+    ("backstay_has_tool_calls", traits.has_tool_calls, 1),
+)
+"""The functions that statements use: name, function and number of arguments."""
 
 # SQLite may reset a write-ahead log that another process still needs, which loses commits, in all releases
 # before 3.51.3 except two maintenance releases. Source: sqlite.org, "The WAL-reset bug".
@@ -57,8 +70,8 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
                 connection.execute("PRAGMA checkpoint_fullfsync = ON")
             if read_only:
                 connection.execute("PRAGMA query_only = ON")
-            # SQLite's own LIKE ignores case in A to Z only.
-            connection.create_scalar_function("backstay_contains", contains, 2, deterministic=True)  # type: ignore[arg-type]  # two arguments, never more
+            for name, function, arguments in FUNCTIONS:
+                connection.create_scalar_function(name, function, arguments, deterministic=True)
         except BaseException:
             connection.close()
             raise

@@ -10,13 +10,23 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 
+from backstay.library.selection import Selection
 from backstay.storage.sql.database import Row, Value
-from backstay.storage.sql.statement_files import read_statement
+from backstay.storage.sql.selection_conditions import fill_selection
+from backstay.storage.sql.statement_files import fill_parts, read_statement
 
 _FIXED = re.compile(r"(?<!:):(\d+)\b")
 _LOCK = re.compile(r"\s+\{lock:[\w ]+\}")
 _INDEXED_BY = re.compile(r"\{indexed_by:(\w+)\}")
 _ROWS = re.compile(r"\{rows:([a-z,]+)(\+?)\}")
+_LIST = re.compile(r"\{list:(\w+)\}")
+_CONTAINS = re.compile(r"\{contains:([\w.]+),(\w+)\}")
+# `connect` registers `backstay_contains`, which folds the case of any letter. SQLite's own lower() folds that of ASCII,
+# and is faster. It is enough for a text that has as many bytes as characters.
+_IS_CONTAINED = r"""CASE WHEN octet_length(\1) = length(\1)
+             THEN instr(lower(\1), :\2) > 0
+             ELSE backstay_contains(\1, :\2)
+        END"""
 _MAX_STATEMENT_CHARACTERS = 16_000  # apsw does not keep longer statements prepared
 
 
@@ -24,7 +34,15 @@ _MAX_STATEMENT_CHARACTERS = 16_000  # apsw does not keep longer statements prepa
 def query(name: str) -> str:
     """Return the statement `name`, without its rows and added columns."""
     text = _LOCK.sub("", read_statement(__package__, name).replace("{schema}", "main"))
+    text = _LIST.sub(r"SELECT value FROM json_each(:\1)", text)
     return _FIXED.sub(r"?\1", _INDEXED_BY.sub(r"INDEXED BY \1", text))
+
+
+def selecting_query(name: str, selection: Selection) -> str:
+    """Return the statement `name` with the conditions of a selection."""
+    text = fill_parts(__package__, fill_selection(query(name), selection))
+    text = _LIST.sub(r"SELECT value FROM json_each(:\1)", text.replace("{schema}", "main").replace("{of_owner}", ""))
+    return _CONTAINS.sub(_IS_CONTAINED, text)
 
 
 def quoted(name: str) -> str:

@@ -10,15 +10,9 @@ import orjson
 from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.selection import Selection
 from backstay.storage.sql.database import AddedColumns, Row, Value, Values
-from backstay.storage.sql.selection_conditions import insert_conditions
-from backstay.storage.sqlite.queries import bind_rows, query
+from backstay.storage.sqlite.queries import bind_rows, query, selecting_query
 from backstay.storage.sqlite.user_tables import SqliteTables
 
-_ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
-# `backstay_contains` is registered by `connect`.
-_ONLY_CONTAINING = """AND (backstay_contains(topic, :search) OR backstay_contains(persona, :search)
-        OR EXISTS (SELECT 1 FROM turns
-                    WHERE turns.conversation_key = conversations.key AND backstay_contains(turns.content, :search)))"""
 # Errors about values that JSON cannot hold. For any other cause, reading row by row raises the error again.
 _NOT_AS_JSON = (apsw.SQLError, apsw.TooBigError, orjson.JSONDecodeError)
 _TURNS_CONVERSATIONS = 16  # whose turns are in memory together, whatever their size
@@ -103,10 +97,7 @@ class SqliteSession:
         pass
 
     def _cursor(self, name: str, values: Values | None, selection: Selection | None) -> apsw.Cursor:
-        text = query(name)
-        if selection is not None:
-            text = insert_conditions(text, selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING, of_owner="")
-            text = text.replace("{schema}", "main")
+        text = query(name) if selection is None else selecting_query(name, selection)
         return self.connection.execute(text, values)
 
 

@@ -175,6 +175,7 @@ def _renew(connection: Connection, mapping: TableMapping, schema: str, prior: Pr
         ddl.renew(connection, schema, views)
     for statement in (*side_tables.renew_triggers(mapping, schema), side_tables.repair(mapping, schema)):
         connection.execute(statement)
+    connection.execute(render("side_tables/unindex", schema=schema))
     row_security.protect_adopted_rows(connection, schema)
     connection.execute(ddl.new_id(mapping, schema))
     connection.execute(render("record/delete", schema=schema))

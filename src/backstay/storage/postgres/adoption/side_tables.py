@@ -9,6 +9,11 @@ from backstay.storage.postgres.adoption.mapping import TableMapping
 from backstay.storage.postgres.adoption.templates import render
 
 _EVENTS = ("added", "gone", "moved", "emptied")
+_INDEX_TRIGGERS = (
+    "index_side",
+    "index_conversations_changed",
+    *(f"index_turns_{event}" for event in ("added", "changed", "moved", "gone", "emptied")),
+)
 
 
 def template_values(mapping: TableMapping, schema: str) -> dict[str, Any]:
@@ -34,6 +39,7 @@ def template_values(mapping: TableMapping, schema: str) -> dict[str, Any]:
         "sorted_by_bytes": SORTED_BY_BYTES,
         "now": NOW,
         "id_position": _positions(mapping.conversations, {identity.name: "id"}),
+        "parent_position": _positions(mapping.turns, {mapping.parent.name: "parent"}),
         "turn_positions": _positions(
             mapping.turns, {name: f"key_{number}" for number, name in enumerate(mapping.turn_identity)}
         ),
@@ -56,6 +62,7 @@ def renew_triggers(mapping: TableMapping, schema: str) -> Iterator[str]:
     names = ["side_tables/adopted_rows", *(f"triggers/conversations_{event}" for event in _EVENTS)]
     if mapping.side_turn_columns:
         names += [f"triggers/turns_{event}" for event in _EVENTS if event != "added"]
+    names += [f"triggers/{name}" for name in _INDEX_TRIGGERS]
     values = template_values(mapping, schema)
     yield from (render(name, **values) for name in names)
 

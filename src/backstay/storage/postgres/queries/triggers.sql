@@ -5,5 +5,6 @@ SELECT tgname::text, tgrelid
  WHERE NOT tgisinternal
    AND tgenabled <> 'D'
    AND (tgrelid = ANY (:deleting::oid[]) AND tgtype & 8 <> 0 OR tgrelid = ANY (:changing::oid[]) AND tgtype & 16 <> 0)
-   AND NOT (pronamespace = '{schema}'::regnamespace AND pg_catalog.starts_with(proname, 'adopted_'))
+   AND NOT (pronamespace = '{schema}'::regnamespace AND (pg_catalog.starts_with(proname, 'adopted_')
+                                                               OR pg_catalog.starts_with(proname, 'unindex_')))
  ORDER BY tgrelid::regclass::text, tgname

@@ -4,10 +4,14 @@ import "../pre-delete-backup.js";
 import { Client, isOutOfContact } from "../client.js";
 import { formatCount, printedId } from "../dom.js";
 import { listAfter } from "./list_after.js";
+import { followNew } from "./new_conversations.js";
 import { Selection, idOf } from "./selection.js";
 
 const form = document.querySelector("[data-selecting]");
 const dialog = document.querySelector("pre-delete-backup");
+const news = document.querySelector("[data-live]");
+
+if (news !== null) followNew(news);
 
 if (form === null) {
   Selection.forget();

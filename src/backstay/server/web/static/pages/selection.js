@@ -64,9 +64,11 @@ export class Selection {
   // Select all matching conversations: by id up to the API's limit, beyond that by the filters.
   async selectMatching(client, onProgress) {
     const ids = [];
+    const query = new URLSearchParams({ limit: this.#maxPage });
+    for (const [name, value] of Object.entries(this.#filters)) for (const each of [value].flat()) query.append(name, each);
     let cursor = null;
     do {
-      const query = new URLSearchParams({ ...this.#query(), limit: this.#maxPage, ...(cursor === null ? {} : { cursor }) });
+      if (cursor !== null) query.set("cursor", cursor);
       const page = await client.get(`/api/conversations?${query}`);
       for (const { id } of page.conversations) ids.push(id);
       cursor = page.nextCursor;
@@ -84,16 +86,6 @@ export class Selection {
   // The selection as the API expects it.
   forApi() {
     if (!this.isEverything) return { conversationIds: this.ids };
-    const { tag, ratingFrom, ratingBelow, ...query } = this.#query();
-    if (tag !== undefined) query.tags = [tag];
-    for (const [name, rating] of Object.entries({ ratingFrom, ratingBelow })) if (rating !== undefined) query[name] = Number(rating);
-    return Object.keys(query).length > 0 ? query : { all: true };
-  }
-
-  #query() {
-    const { job, createdBefore, edited, ...others } = this.#filters;
-    const before = createdBefore && `${createdBefore}T00:00:00Z`;
-    const query = { ...others, jobId: job, createdBefore: before, edited: edited && true };
-    return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
+    return Object.keys(this.#filters).length > 0 ? this.#filters : { all: true };
   }
 }

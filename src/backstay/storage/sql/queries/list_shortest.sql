@@ -1,0 +1,8 @@
+-- Return the keys of selected conversations that follow a position, the shortest first.
+SELECT key, characters{scan} AS value
+  FROM {entries} AS entries
+ WHERE owner = :owner
+   AND (characters{scan}, key) > (:value, :key)
+   {matching}
+ ORDER BY value, key
+ LIMIT :limit

@@ -1,0 +1,293 @@
+"""Lists of conversations, with and without the index that they are filtered and sorted by."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backstay.library.conversation import Conversation
+from backstay.library.conversation_index import IndexStatus
+from backstay.library.lists import ConversationLists, ConversationSummary, Sort
+from backstay.library.review import ReviewStatus
+from backstay.library.review_change import ReviewChange
+from backstay.library.selection import Selection
+from backstay.library.turn import ToolCall, Turn
+from support.data.conversations import conversation
+from support.data.verdicts import completed
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create
+
+_ALL = Selection(everything=True)
+_START = datetime(2024, 2, 29, 12, tzinfo=UTC)
+_TOPICS = (None, "", "Größe", "Strasse 7", "a_b%c", "Ünïcode", "plain")
+_PERSONAS = (None, "Ann", "ann the BAKER", "Ähre", "x")
+_TAGS = ("good", "Köln", "it's")
+_TEXTS = ("", "hello", "Grüsse aus Köln 🌍", "line\nbreak", "z" * 300, "Strasse")
+_METADATA = (
+    {},
+    {"writer": "openai:gpt-4o-mini"},
+    {"model": "m1"},
+    {"writer": "w", "model": "m1"},
+    {"writer": "", "model": "m1"},
+    {"writer": 7, "model": ["m1"]},
+    {"tools": [{"name": "search"}]},
+    {"tools": []},
+    {"tools": "search", "note": 'a "tools" note'},
+    {"deep": {"tools": [1], "model": "m1"}},
+)
+
+
+async def _store(store, *conversations, job_id="job"):
+    """Store conversations as the results of a job, in their order."""
+    await create(store, len(conversations), job_id=job_id)
+    lease = await acquire_lease(store, job_id)
+    held = await claim(store, lease, len(conversations))
+    await commit(store, lease, *map(completed, held, conversations))
+    await store.batches.work.release(lease)
+
+
+def _lists(store):
+    return ConversationLists(store=store.lists, owner=OWNER)
+
+
+async def _fill(store):
+    while await store.index.fill(OWNER, limit=7):
+        pass
+
+
+def _random_turn(chance):
+    calls = (ToolCall("call-1", "search", "{}"),) if chance.random() < 0.1 else ()
+    return Turn(chance.choice(["user", "assistant"]), chance.choice(_TEXTS), tool_calls=calls)
+
+
+def _random_conversation(chance, number):
+    return Conversation(
+        [_random_turn(chance) for _ in range(chance.choice([1, 2, 2, 4, 9]))],
+        id=f"c{number}",
+        topic=chance.choice(_TOPICS),
+        persona=chance.choice(_PERSONAS),
+        metadata=chance.choice(_METADATA),
+    )
+
+
+def _random_selection(chance):
+    """Return a selection with one to three conditions."""
+    conditions = {
+        "job_id": lambda: chance.choice(["one", "two", "none"]),
+        "search": lambda: chance.choice(["STRASSE", "größe", "GRÜSSE", "🌍", "ann", "%"]),
+        "persona": lambda: chance.choice(_PERSONAS[1:]),
+        "persona_contains": lambda: chance.choice(["ANN", "baker", "äh", "q", "_"]),
+        "topic_contains": lambda: chance.choice(["strasse", "a_b", "%", "ÜN", ""]),
+        "model": lambda: chance.choice(["m1", "w", "openai:gpt-4o-mini", "none"]),
+        "min_turns": lambda: chance.randrange(6),
+        "max_turns": lambda: chance.randrange(6),
+        "min_characters": lambda: chance.choice([0, 5, 20, 300]),
+        "max_characters": lambda: chance.choice([0, 5, 20, 300]),
+        "created_after": lambda: _START + timedelta(days=chance.randrange(9)),
+        "created_before": lambda: _START + timedelta(days=chance.randrange(9)),
+        "has_tools": lambda: chance.random() < 0.5,
+        "status": lambda: chance.choice(list(ReviewStatus)),
+        "rating_from": lambda: chance.choice([1, 3, 5]),
+        "rating_below": lambda: chance.choice([2, 4]),
+        "tags": lambda: tuple(chance.sample(_TAGS, chance.choice([1, 1, 2]))),
+        "untagged": lambda: True,
+        "ids": lambda: tuple(f"c{chance.randrange(70)}" for _ in range(20)),
+    }
+    names = chance.sample(list(conditions), chance.choice([1, 1, 2, 3]))
+    if "tags" in names and "untagged" in names:
+        names.remove("untagged")
+    return Selection(**{name: conditions[name]() for name in names})
+
+
+def _random_review(chance):
+    tags = chance.sample(_TAGS, chance.choice([0, 0, 1, 2]))
+    return ReviewChange(chance.choice(list(ReviewStatus)), chance.choice([None, 1, 2, 3, 4, 5]), tags=tags)
+
+
+def _in_backup(stored):
+    curation = {"curation": {"review": stored.review.to_dict()}} if stored.review is not None else {}
+    return {**stored.to_dict(), **curation}
+
+
+async def _stored(store):
+    """Return all conversations in the native shape, in the order in which they were stored."""
+    page = await store.conversations.page(OWNER, _ALL, after=0, limit=1000)
+    return [_in_backup(stored) for stored in page.conversations]
+
+
+async def _walk(lists, selection, sort, limit):
+    """Return the ids of a list page by page, after going back and forth at each page."""
+    page = await lists.page(selection, sort=sort, limit=limit)
+    assert not page.has_previous
+    ids = [summary.id for summary in page.conversations]
+    while page.next is not None:
+        following = await lists.page(selection, sort=sort, after=page.next, limit=limit)
+        back = await lists.page(selection, sort=sort, before=following.previous, limit=limit)
+        assert back == replace(page, has_next=True)
+        page = following
+        ids += [summary.id for summary in page.conversations]
+    return ids
+
+
+def _rating(document):
+    return document.get("curation", {"review": {}})["review"].get("rating")
+
+
+def _in_order(documents, sort):
+    values = {
+        Sort.HIGHEST_RATED: _rating,
+        Sort.LONGEST: lambda document: sum(len(turn["content"]) for turn in document["conversation_turns"]),
+        Sort.MOST_TURNS: lambda document: len(document["conversation_turns"]),
+        Sort.NEWEST: lambda _: 0,
+    }
+    if sort not in values:
+        return _in_order(documents, sort.opposite)[::-1]
+    if sort is Sort.HIGHEST_RATED:
+        documents = [document for document in documents if _rating(document) is not None]
+    numbered = sorted(enumerate(documents), key=lambda pair: (values[sort](pair[1]), pair[0]), reverse=True)
+    return [document["id"] for _, document in numbered]
+
+
+async def _check(store, selection):
+    """Check that lists, pages and counts all hold what the matcher of the selection finds."""
+    matches = selection.matcher()
+    expected = [document for document in await _stored(store) if matches(document)]
+    lists, sort = _lists(store), random.Random(repr(selection)).choice(list(Sort))
+
+    assert await _walk(lists, selection, sort, limit=7) == _in_order(expected, sort)
+    assert (await lists.total(selection)).count == len(expected)
+    page = await store.conversations.page(OWNER, selection, after=0, limit=1000)
+    assert [stored.id for stored in page.conversations] == [document["id"] for document in expected]
+    assert await store.conversations.count(OWNER, selection) == len(expected)
+
+
+@pytest.mark.parametrize("is_indexed", ["not at all", "partly", "whole"])
+async def test_database_selects_what_the_matcher_does(store, is_indexed):
+    """A selection holds the same conversations in a list, a page, a count and a backup, whatever is indexed."""
+    chance = random.Random(is_indexed)
+    await _store(store, *(_random_conversation(chance, number) for number in range(40)), job_id="one")
+    store.clock.move(5 * 86_400)
+    if is_indexed != "not at all":
+        await _fill(store)
+    await _store(store, *(_random_conversation(chance, number) for number in range(40, 70)), job_id="two")
+    if is_indexed == "whole":
+        await _fill(store)
+
+    for number in range(0, 70, 2):
+        await store.reviews.change(OWNER, _ALL, [f"c{number}"], _random_review(chance), reviewer=None)
+
+    for _ in range(30):
+        await _check(store, _random_selection(chance))
+
+
+_CHANGES = {
+    "a turn": "UPDATE turns SET content = 'longer than before' WHERE sequence = 1",
+    "a new turn": "INSERT INTO turns (conversation_key, sequence, owner, role, content) SELECT key, 99, owner, 'user',"
+    " 'more' FROM conversations WHERE id IN ('c3', 'c4')",
+    "a turn less": "DELETE FROM turns WHERE sequence = 2",
+    "metadata": """UPDATE conversations SET metadata = '{"model":"m9"}' WHERE id = 'c5'""",
+    "a persona": "UPDATE conversations SET persona = 'Zoe' WHERE id > 'c3'",
+    "a conversation less": "DELETE FROM conversations WHERE id IN ('c1', 'c8')",
+    "nothing left": "DELETE FROM conversations",
+}
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+@pytest.mark.parametrize("is_filled_again", [False, True])
+async def test_a_change_past_backstay_is_noticed(store, change, is_filled_again):
+    """What another program changes is selected as it is now, before and after the index is filled again."""
+    chance = random.Random(change)
+    await _store(store, *(_random_conversation(chance, number) for number in range(10)))
+    await _fill(store)
+
+    store.is_left_unchecked = True  # since the change may delete what a job has made
+    store.sql(_CHANGES[change])
+    if is_filled_again:
+        await _fill(store)
+
+    for selection in (
+        Selection(min_turns=3),
+        Selection(max_characters=40),
+        Selection(model="m9"),
+        Selection(persona="Zoe"),
+        Selection(has_tools=False),
+    ):
+        await _check(store, selection)
+    status = await store.index.status(OWNER)
+    assert status.indexed + status.unindexed == len(await _stored(store))
+    assert not (is_filled_again and status.unindexed)
+
+
+async def test_summary_says_what_a_conversation_is(store):
+    """A summary has the traits of a conversation, and its first words where it has no topic."""
+    long = f"  {'word ' * 100}"
+    await _store(
+        store,
+        conversation("hello", id="a", topic="t", persona="p"),
+        Conversation(
+            [
+                Turn("system", "Be brief."),
+                Turn("user", long),
+                Turn("assistant", "", tool_calls=[ToolCall("call-1", "f", "{}")]),
+            ],
+            id="b",
+            topic="",
+            metadata={"writer": "scripted"},
+        ),
+    )
+
+    unindexed = (await _lists(store).page()).conversations
+    await _fill(store)
+    indexed = (await _lists(store).page()).conversations
+
+    assert unindexed == indexed
+    assert indexed[1] == ConversationSummary(
+        id="a",
+        topic="t",
+        opening=None,
+        persona="p",
+        job_id="job",
+        item_id="item-1",
+        turns=2,
+        characters=indexed[1].characters,
+        model=None,
+        has_tools=False,
+        created_at="2024-02-29T12:00:00.123456Z",
+        cursor=indexed[1].cursor,
+    )
+    assert indexed[0].opening == f"{'word ' * 15}word…"
+    assert (indexed[0].turns, indexed[0].characters, indexed[0].model, indexed[0].has_tools) == (
+        3,
+        len("Be brief.") + len(long),
+        "scripted",
+        True,
+    )
+    assert await _lists(store).models() == ["scripted"]
+
+
+async def test_total_is_exact_up_to_a_limit(store, monkeypatch):
+    """A total beyond the limit is given as at least that many."""
+    monkeypatch.setattr("backstay.library.lists.MAX_TOTAL", 3)
+    await _store(store, *(conversation(id=f"c{number}") for number in range(3)))
+
+    exact = await _lists(store).total()
+    await _store(store, conversation(id="c4"), job_id="more")
+    more = await _lists(store).total()
+
+    assert (str(exact), str(more)) == ("3", "3+")
+
+
+async def test_a_dropped_index_is_filled_again(store):
+    """Dropping the index changes no list; filling it again indexes everything, once."""
+    await _store(store, *(conversation(id=f"c{number}") for number in range(5)))
+    await _fill(store)
+    before = await _lists(store).page(Selection(min_turns=1))
+
+    await store.index.drop(OWNER)
+    dropped = await store.index.status(OWNER)
+    without = await _lists(store).page(Selection(min_turns=1))
+    await _fill(store)
+
+    assert (dropped.indexed, dropped.unindexed) == (0, 5)
+    assert without == before == await _lists(store).page(Selection(min_turns=1))
+    assert await store.index.status(OWNER) == IndexStatus(indexed=5, unindexed=0)
