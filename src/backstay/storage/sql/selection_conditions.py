@@ -73,7 +73,7 @@ def conditions(selection: Selection | None, *, on: Relation = Relation.CONVERSAT
     if selection is None:
         return ""
     own, others = _OF_CONVERSATIONS, _OF_ENTRIES
-    template = "key IN (SELECT key FROM {{entries}} AS entries WHERE owner = :owner AND {})"
+    template = "key IN (SELECT key FROM {{entries}} AND {})"
     if on is Relation.ENTRIES:
         own, others = _OF_ENTRIES, _OF_CONVERSATIONS
         template = """EXISTS (SELECT 1 FROM {{schema}}.conversations

@@ -13,7 +13,8 @@ differ, and is searched first. Placeholders of the shared files:
   conversations between the keys `:after` and `:before`.
 - `{matching}`, `{matching_in_range}`: the same for entries of the conversation index.
 - `{scan}`: after a column, keeps the database from using an index of it, if few entries may be selected.
-- `{entries}`: the entries of the conversation index, including those of conversations that have none yet.
+- `{entries}`: the entries of an owner in the conversation index, including those of conversations that have none yet,
+  as a table and the condition that limits it to them.
 - `{unindexed}`: ranges of keys of an owner's conversations that have no exact entry.
 - `{import_ranges}`: the ranges of keys of the conversations that the selected import has stored.
 - `{derived}`: the columns of an entry, derived from the conversation `stored`.

@@ -4,6 +4,6 @@
    FROM {schema}.unindexed_conversations
   WHERE owner = :owner
   UNION ALL
- SELECT 0, 9223372036854775807
+ SELECT CAST(0 AS bigint), 9223372036854775807
   WHERE EXISTS (SELECT FROM {schema}.adopted)
     AND pg_catalog.to_regproc('{schema}.adopted_index_turns_added') IS NULL)

@@ -1,8 +1,7 @@
 -- Return the number of selected conversations with keys in a range, up to a limit.
 SELECT count(*)
   FROM (SELECT 1
-          FROM {entries} AS entries
-         WHERE owner = :owner
+          FROM {entries}
            AND key > :after
            AND key < :before
            {matching_in_range}

@@ -1,7 +1,6 @@
 -- Return the keys of selected conversations that follow a position, the longest first.
 SELECT key, characters{scan} AS value
-  FROM {entries} AS entries
- WHERE owner = :owner
+  FROM {entries}
    AND (characters{scan}, key) < (:value, :key)
    {matching}
  ORDER BY value DESC, key DESC

@@ -1,7 +1,6 @@
 -- Return the keys of selected conversations with keys in a range, the oldest first.
 SELECT key
-  FROM {entries} AS entries
- WHERE owner = :owner
+  FROM {entries}
    AND key > :after
    AND key < :before
    {matching_in_range}

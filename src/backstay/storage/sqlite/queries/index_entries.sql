@@ -7,4 +7,5 @@
 {derived}
    FROM {unindexed} AS unindexed
   CROSS JOIN {schema}.conversations AS stored
-     ON stored.owner = :owner AND stored.key BETWEEN unindexed.first_key AND unindexed.last_key)
+     ON stored.owner = :owner AND stored.key BETWEEN unindexed.first_key AND unindexed.last_key) AS entries
+ WHERE owner = :owner
