@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from backstay.library.turn import ToolCall, Turn
     from backstay.readers.bad_rows import BadRow, BadRowsReport
     from backstay.readers.read_options import ReadOptions
+    from backstay.regeneration.plan import RegenerationPlan, RegenerationStart
 
 __all__ = [
     "Backstay",
@@ -72,6 +73,8 @@ __all__ = [
     "ReadOptions",
     "Recipe",
     "RecipeRevision",
+    "RegenerationPlan",
+    "RegenerationStart",
     "RestorePlan",
     "RestoreResult",
     "Retry",
@@ -124,6 +127,7 @@ _NAMES = {
     "library.turn": ("ToolCall", "Turn"),
     "readers.bad_rows": ("BadRow", "BadRowsReport"),
     "readers.read_options": ("ReadOptions",),
+    "regeneration.plan": ("RegenerationPlan", "RegenerationStart"),
 }
 _MODULES = {name: f"backstay.{module}" for module, names in _NAMES.items() for name in names}
 

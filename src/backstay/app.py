@@ -26,6 +26,7 @@ from backstay.files import belongs_to_this_user
 from backstay.generate.key_source import KeySources
 from backstay.generate.processor_loader import ProcessorLoader
 from backstay.generate.provider_account import Accounts
+from backstay.generate.recipe_variants import ModelVariants
 from backstay.legacy.imported_jobs import WaitingImports
 from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
@@ -41,6 +42,8 @@ from backstay.logs import get_logger
 from backstay.migration_result import MigrationResult
 from backstay.optional_packages import packages_missing
 from backstay.other_owners import OtherOwners, OwnedKind
+from backstay.regeneration.backups import ReplacementBackups
+from backstay.regeneration.service import Regenerations
 from backstay.settings import Settings, load
 from backstay.storage.sqlite import SqliteStore
 
@@ -65,6 +68,7 @@ class Services:
     edits: Edits
     index: ConversationIndex
     backups: Backups
+    regenerations: Regenerations
     waiting_imports: WaitingImports
 
 
@@ -116,6 +120,7 @@ class _Components:
         self.edits = services.edits
         self.index = services.index
         self.backups = services.backups
+        self.regenerations = services.regenerations
         self.waiting_imports = services.waiting_imports
         self.idempotency = IdempotentRequests(store=self._store.expiring_values)
         self.tickets = Tickets(store=self._store.expiring_values, clock=self._clock)
@@ -149,13 +154,31 @@ class _Components:
             owner=owner,
             retention=retention,
         )
+        replacement_backups = ReplacementBackups(
+            store=self._store.regenerations,
+            records=stores.records,
+            writer=writer,
+            folders=self._folders,
+            owner=owner,
+            retention=retention,
+        )
+        source = _processor_source(self._processors, allowed or self._allowed)
         batches = Batches(
             stores=self._store.batches,
             owner=owner,
-            source=_processor_source(self._processors, allowed or self._allowed),
+            source=source,
             folder=self._store.locks_folder,
             lease_seconds=self.settings.lease_seconds,
             concurrency=self._concurrency,
+            back_up_replaced=replacement_backups.prepare,
+        )
+        restorer = Restorer(
+            store=stores.restores,
+            folders=self._folders,
+            reader=reader,
+            writer=writer,
+            owner=owner,
+            retention=retention,
         )
         exporter = Exporter(
             store=self._store.conversations,
@@ -187,18 +210,22 @@ class _Components:
                 folders=self._folders,
                 writer=writer,
                 reader=reader,
-                restorer=Restorer(
-                    store=stores.restores,
-                    folders=self._folders,
-                    reader=reader,
-                    writer=writer,
-                    owner=owner,
-                    retention=retention,
-                ),
+                restorer=restorer,
                 cleaner=cleaner,
                 deleter=delete_service,
                 owner=owner,
                 retention=retention,
+            ),
+            regenerations=Regenerations(
+                store=self._store.regenerations,
+                batches=self._store.batches,
+                source=source,
+                recipes=ModelVariants(),
+                deleter=delete_service,
+                backups=replacement_backups,
+                restorer=restorer,
+                owner=owner,
+                folder=self._store.locks_folder,
             ),
             waiting_imports=WaitingImports(store=self._store.waiting_imports, owner=owner),
         )

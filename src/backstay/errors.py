@@ -6,10 +6,10 @@
       NotFound               JobNotFound, ItemNotFound, ConversationNotFound, VersionNotFound, BackupNotFound,
                              ImportNotFound, StoreNotFound
       Conflict               JobDiffers, ItemsDiffer, RecipeRevised, InvalidTransition, LeaseLost, JobHasWorkers,
-                             ConversationExists, ConversationChanged, EditBlocked, RestoreConflict, PlanOutdated,
-                             DeleteBlocked, BackupInUse, IdempotencyKeyReused, IdempotencyKeyInFlight
+                             ConversationExists, ConversationChanged, EditBlocked, RestoreConflict, ReplacementRefused,
+                             PlanOutdated, DeleteBlocked, BackupInUse, IdempotencyKeyReused, IdempotencyKeyInFlight
       Refused                JobNameNeeded, ConfirmationNeeded, ProcessorNotPortable, EmptySelection, NothingToRun,
-                             CannotAdopt, AdoptedTableNotWritable, ProcessorNotAllowed, LossyExport,
+                             CannotAdopt, CannotRegenerate, AdoptedTableNotWritable, ProcessorNotAllowed, LossyExport,
                              ConversationUnwritable
       SettingsError          ApiKeyMissing, ApiKeyNotAllowed
       RecipeError            UnknownVariable
@@ -200,6 +200,10 @@ class RestoreConflict(Conflict):
     remedy = Remedy.SKIP_OR_REPLACE
 
 
+class ReplacementRefused(Conflict):
+    """The conversation that an item replaces is not as it was backed up, so it stays; only that item fails."""
+
+
 class PlanOutdated(Conflict):
     """What a plan or a form showed has changed since."""
 
@@ -246,6 +250,10 @@ class NothingToRun(Refused):
 
 class CannotAdopt(Refused):
     """The user's tables cannot be adopted as they are, or an adoption cannot be undone now."""
+
+
+class CannotRegenerate(Refused):
+    """Some of the selected conversations cannot be made again, so none is; `context` counts them by reason."""
 
 
 class AdoptedTableNotWritable(Refused):

@@ -20,6 +20,7 @@ _USAGE = {
     "ConfirmationNeeded",
     "ProcessorNotPortable",
     "CannotAdopt",
+    "CannotRegenerate",
     "AdoptedTableNotWritable",
     "EmptySelection",
     "LossyExport",

@@ -36,6 +36,8 @@ from backstay import (
     ReadOptions,
     Recipe,
     RecipeRevision,
+    RegenerationPlan,
+    RegenerationStart,
     RestorePlan,
     RestoreResult,
     Retry,
@@ -161,6 +163,12 @@ async def use() -> None:
             )
             print(would.new, restored.restored)
         await backstay.backups.cleanup(dry_run=True)
+        again: RegenerationPlan = await backstay.regenerations.plan(
+            Selection(job_id="topics"), model="openai:gpt-5-mini"
+        )
+        started: RegenerationStart = await backstay.regenerations.start(again)
+        print([(await backstay.batches.resume(job_id)).completed for job_id in started.job_ids])
+        await backstay.regenerations.undo(started.backup_id)
         try:
             await backstay.batches.checkpoint("no such job")
         except errors.JobNotFound as error:

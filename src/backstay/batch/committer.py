@@ -1,10 +1,11 @@
 """Group commit: many outcomes in one transaction, each acknowledged after it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
-from backstay.errors import OutcomeRefused
+from backstay.errors import BackupUnusable, OutcomeRefused, ReplacementRefused
 
 MAX_GROUP_VERDICTS = 512  # in one transaction, to limit how long it holds the write lock
 
@@ -39,22 +40,35 @@ class Committer:
         written = 0
         try:
             try:
-                report = await self._store.commit(self._lease, group, claim)
+                report = await self._commit(group, claim)
                 written = len(group)
                 self._on_committed(group)
                 return report
-            except OutcomeRefused:
+            except (OutcomeRefused, ReplacementRefused):
                 for verdict in group:
                     await self._commit_alone(verdict)
                     written += 1
-                return await self._store.commit(self._lease, [], claim)
+                return await self._commit([], claim)
         finally:
             self._waiting[:0] = group[written:]
 
+    async def _commit(self, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
+        """Commit, if need be with another backup of the conversations that the job replaces."""
+        try:
+            return await self._store.commit(self._lease, verdicts, claim)
+        except BackupUnusable:
+            if self._lease.backup is None:
+                raise
+            self._lease = replace(self._lease, backup=await self._lease.backup.renew())
+            return await self._store.commit(self._lease, verdicts, claim)
+
     async def _commit_alone(self, verdict: Verdict) -> None:
         try:
-            await self._store.commit(self._lease, [verdict], Claim())
+            await self._commit([verdict], Claim())
+        except ReplacementRefused as error:
+            await self._commit_alone(Verdict.from_refused(verdict, error))
+            return
         except OutcomeRefused as error:
-            verdict = Verdict.from_refused(verdict, error.code, error.message)
-            await self._store.commit(self._lease, [verdict], Claim())
+            verdict = Verdict.from_refused(verdict, error)
+            await self._commit([verdict], Claim())
         self._on_committed([verdict])

@@ -17,7 +17,7 @@ from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, check_
 from backstay.batch.processor import Processor
 from backstay.batch.processor_lookup import ProcessorLookup, ProcessorSource
 from backstay.batch.progress import Listener
-from backstay.batch.runner import BatchResult, JobRunner
+from backstay.batch.runner import BackUpReplaced, BatchResult, JobRunner
 from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.errors import JobNameNeeded, NothingToRun
@@ -38,12 +38,18 @@ class JobControl(JobInspection):
         folder: Path,
         lease_seconds: float,
         concurrency: int,
+        back_up_replaced: BackUpReplaced,
     ) -> None:
         super().__init__(stores=stores, owner=owner)
         self._processor_lookup = ProcessorLookup(source)
         self._creator = JobCreator(stores=stores, owner=owner, folder=folder)
         self._runner = JobRunner(
-            stores=stores, owner=owner, folder=folder, lease_seconds=lease_seconds, concurrency=concurrency
+            stores=stores,
+            owner=owner,
+            folder=folder,
+            lease_seconds=lease_seconds,
+            concurrency=concurrency,
+            back_up_replaced=back_up_replaced,
         )
 
     async def resume(

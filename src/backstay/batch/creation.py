@@ -5,7 +5,8 @@ job, and of two that run at once the first to finish creates the job and the oth
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,18 +70,8 @@ class JobCreator:
             matched, rest = await self._match(existing, chunks)
             if rest is None and matched == existing.counts.planned:
                 return CreateResult(is_new=False)
-        lock = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
-        is_cleaned_up = False
-        try:
-            staged = await self._stores.intake.stage(self._owner, lock.identity)
-            try:
-                return await self._create_staged(request, staged, existing, matched, rest, chunks)
-            finally:
-                await drop_job(self._stores, self._owner, staged.job_key)
-                is_cleaned_up = True
-        finally:
-            # If staged rows are left behind, the file stays: unlocked, it proves that their creator is dead.
-            lock.close(remove=is_cleaned_up)
+        async with stage_job(self._stores, self._owner, self._folder) as staged:
+            return await self._create_staged(request, staged, existing, matched, rest, chunks)
 
     async def _create_staged(
         self,
@@ -120,6 +111,12 @@ class JobCreator:
             job = await self._stores.jobs.job(self._owner, request.job_id)
         except JobNotFound:
             return None
+        if job.regenerates is not None:
+            raise JobDiffers(
+                f"Job {quoted_id(job.id)} exists and makes conversations of job {quoted_id(job.regenerates.id)} again",
+                remedy=Remedy.CHOOSE_JOB_NAME,
+                job_id=job.id,
+            )
         requested, stored = request.recipe, job.recipe
         if requested is None or stored is None:
             if (requested is None) != (stored is None) or request.processor != job.processor:
@@ -197,6 +194,26 @@ def _items_differ_error(request: JobRequest, difference: ItemsDifference) -> Ite
         missing=difference.missing,
         changed=difference.changed,
     )
+
+
+@asynccontextmanager
+async def stage_job(stores: BatchStores, owner: str, folder: Path) -> AsyncIterator[StagedJob]:
+    """Stage a job for as long as the context lasts. Unless it is published in it, it is dropped at the end.
+
+    `folder` is that of the liveness locks, one of which protects the staged rows.
+    """
+    lock = await asyncio.to_thread(liveness.LivenessLock.open, folder)
+    is_cleaned_up = False
+    try:
+        staged = await stores.intake.stage(owner, lock.identity)
+        try:
+            yield staged
+        finally:
+            await drop_job(stores, owner, staged.job_key)
+            is_cleaned_up = True
+    finally:
+        # If staged rows are left behind, the file stays: unlocked, it proves that their creator is dead.
+        lock.close(remove=is_cleaned_up)
 
 
 async def drop_job(stores: BatchStores, owner: str, job_key: int) -> None:

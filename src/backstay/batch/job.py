@@ -106,6 +106,16 @@ class JobSettings:
         return {**frozen, "limits": limits} if limits else frozen
 
 
+@dataclass(frozen=True, slots=True)
+class RegeneratedJob:
+    """What a job that makes conversations again works on."""
+
+    id: str
+    """The job that made the conversations."""
+    backup_id: str
+    """The verified backup of those that are still to be replaced."""
+
+
 MAX_EVIDENCE_ATTEMPTS = 20
 """Maximum attempts stored as evidence of a pause."""
 
@@ -148,6 +158,8 @@ class Job:
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    regenerates: RegeneratedJob | None = None
+    """The job whose conversations this one makes again; None for an ordinary job."""
 
     @property
     def is_incomplete(self) -> bool:

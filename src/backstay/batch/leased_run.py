@@ -12,9 +12,9 @@ from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import JobProgressReporter
 from backstay.batch.provenance import Provenance
 from backstay.batch.stop_signal import StopSignal
-from backstay.batch.store import Lease, WorkStore
+from backstay.batch.store import Lease, ReplacementBackup, WorkStore
 from backstay.batch.worker import END_REASONS, EndReason, Worker, WorkerOptions
-from backstay.errors import BackstayError, LeaseLost, StorageError
+from backstay.errors import BackstayError, BackupError, LeaseLost, StorageError
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.run")
@@ -36,6 +36,7 @@ class LeasedRun:
         stop: StopSignal,
         folder: Path,
         reporter: JobProgressReporter,
+        backup: ReplacementBackup | None,
     ) -> None:
         self._store = store
         self._job = job
@@ -45,6 +46,7 @@ class LeasedRun:
         self._stop = stop
         self._folder = folder
         self._reporter = reporter
+        self._backup = backup
         self._current: tuple[Lease, Worker] | None = None
         self._mark_thread: threading.Thread | None = None
         self._loop = asyncio.get_running_loop()
@@ -57,6 +59,7 @@ class LeasedRun:
 
         Raises:
             StorageError: the database failed; the job stays resumable.
+            BackupError: what the job replaces can no longer be backed up; the job stays resumable.
         """
         self._stop.when_requested(self._on_stop)
         work = asyncio.create_task(self._run_under_leases())
@@ -100,7 +103,7 @@ class LeasedRun:
             if acquired.lease is None:
                 return END_REASONS.get(acquired.job.state, EndReason.FINISHED)
             try:
-                return await self._work_under(acquired.lease)
+                return await self._work_under(replace(acquired.lease, backup=self._backup))
             except LeaseLost:
                 raise
             except BaseException:
@@ -137,7 +140,7 @@ class LeasedRun:
             finally:
                 self._claimed += worker.claimed
                 await self._stop_threads(heartbeat)
-        except StorageError:
+        except (StorageError, BackupError):
             self._is_released = await self._release_if_possible(lease)
             raise
         await self._store.release(lease)

@@ -12,7 +12,8 @@ from backstay.batch.backoff import Backoff
 from backstay.batch.item import ClaimedItem, ItemState
 from backstay.batch.transient_errors import retry_after_seconds, transient_error
 from backstay.clock import SystemClock
-from backstay.errors import InvalidConversation, kind_of
+from backstay.errors import InvalidConversation, OutcomeRefused, ReplacementRefused, kind_of
+from backstay.library.canonical_json import canonical_json
 from backstay.library.conversation import Conversation, validate
 
 _MAX_MESSAGE_CHARACTERS = 2_000
@@ -116,12 +117,17 @@ class Verdict:
         return cls(claimed, ItemState.FAILED, "failed", None, code, message, 0.0, True, usage)
 
     @classmethod
-    def from_refused(cls, verdict: "Verdict", code: str, message: str) -> "Verdict":
+    def from_refused(cls, verdict: "Verdict", error: OutcomeRefused | ReplacementRefused) -> "Verdict":
         """Return the verdict that fails an item whose outcome the database refused.
 
-        Raw answer and traceback are dropped, since they may be what was refused.
+        Raw answer and traceback are dropped, since they may be what was refused. A conversation that is only not
+        allowed to replace another one is kept as the raw answer.
         """
-        return cls.failed(verdict.claimed, code, message, replace(verdict.usage, raw=None, traceback=None))
+        usage = replace(verdict.usage, raw=None, traceback=None)
+        if isinstance(error, ReplacementRefused) and verdict.conversation is not None:
+            answer = canonical_json(verdict.conversation.to_dict()).decode()
+            usage = replace(usage, raw=verdict.usage.raw or truncate_text(answer, MAX_RAW_CHARACTERS))
+        return cls.failed(verdict.claimed, error.code, error.message, usage)
 
 
 def decide(

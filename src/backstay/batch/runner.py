@@ -2,19 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from backstay.batch import liveness
 from backstay.batch.creation import CreateResult, drop_leftovers
 from backstay.batch.inspection import JobInspection
-from backstay.batch.job import FINISHED, JobAction, JobState, Pause, has_workers_error
+from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, has_workers_error
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.leased_run import LeasedRun
 from backstay.batch.processor import CallableProcessor, RateLimitable
 from backstay.batch.progress import ItemCounts, JobProgressReporter, Listener, TokenCounts
 from backstay.batch.stop_signal import StopSignal
-from backstay.batch.store import BatchStores
+from backstay.batch.store import BatchStores, ReplacementBackup
 from backstay.batch.worker import EndReason, WorkerOptions
 from backstay.logs import get_logger
 from backstay.readers.bad_rows import BadRowsReport
@@ -59,17 +60,29 @@ class BatchResult:
         return self.counts.skipped
 
 
+BackUpReplaced = Callable[[Job], Awaitable[ReplacementBackup]]
+"""Returns a usable backup of what a job that makes conversations again is still to replace. Raises BackupError."""
+
+
 class JobRunner:
     """The runner of one owner's jobs."""
 
     def __init__(
-        self, *, stores: BatchStores, owner: str, folder: Path, lease_seconds: float, concurrency: int
+        self,
+        *,
+        stores: BatchStores,
+        owner: str,
+        folder: Path,
+        lease_seconds: float,
+        concurrency: int,
+        back_up_replaced: BackUpReplaced,
     ) -> None:
         self._stores = stores
         self._owner = owner
         self._folder = folder
         self._lease_seconds = lease_seconds
         self._concurrency = concurrency
+        self._back_up_replaced = back_up_replaced
         self._jobs = JobInspection(stores=stores, owner=owner)
 
     async def run(
@@ -104,6 +117,7 @@ class JobRunner:
                 stop=stop,
                 folder=self._folder,
                 reporter=reporter,
+                backup=await self._back_up_replaced(job) if job.regenerates is not None else None,
             )
             ending = await run.run_until_ended()
             job = await self._jobs.checkpoint(job_id)

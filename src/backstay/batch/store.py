@@ -5,7 +5,7 @@ on jobs as a whole, and `RevisionStore` changes what is left of them. A method d
 nothing. A method whose name ends in `_step` does a bounded part and returns whether more is left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,17 @@ class WorkerIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplacementBackup:
+    """The verified backup without which a job replaces no conversation."""
+
+    id: str
+    is_file_complete: Callable[[], bool]
+    """Returns whether its file is still there. Called within a transaction."""
+    renew: "Callable[[], Awaitable[ReplacementBackup]]"
+    """Returns a usable backup of what is still to be replaced: this one, or a new one if it cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """A worker's right to hold items of one job. `token` fences it: it is created for this lease and never reused."""
 
@@ -43,6 +54,10 @@ class Lease:
     token: int
     revision: int | None = None
     """The revision of the recipe that this worker follows; None if it follows none. It cannot change meanwhile."""
+    is_replacing: bool = False
+    """Whether the job makes conversations again, so that each new one replaces an old one."""
+    backup: ReplacementBackup | None = None
+    """What the commits of such a job check before they replace anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +193,12 @@ class WorkStore(Protocol):
 
         Conversations, turns, item states, attempts and counters are written together. A claim also records the
         attempt. Settles the job if no item is left. Raises LeaseLost, OutcomeRefused (nothing is written; the caller
-        retries the verdicts one by one), StorageError.
+        retries the verdicts one by one), BackupUnusable (nothing is written; the lease needs another backup),
+        StorageError.
+
+        If the job makes conversations again, each new one takes the place of the old one and belongs to its job and
+        item; the old one is deleted if it is as it was backed up. Otherwise this raises ReplacementRefused, which the
+        caller treats like OutcomeRefused.
         """
 
     async def requeue(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:

@@ -22,9 +22,10 @@ from backstay.batch.provider_wait import ProviderWaitRecorder
 from backstay.batch.retrying_writer import RetryingWriter
 from backstay.batch.stop_signal import EndDeadline, StopSignal
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
-from backstay.errors import OutcomeRefused
+from backstay.errors import OutcomeRefused, ReplacementRefused
 
 _BACKOFF = Backoff()
+_REFUSED_CODES = (OutcomeRefused.code, ReplacementRefused.code)
 _POLL_SECONDS = 1.0  # how often a worker without free slots checks whether its job was paused
 _IDLE_SECONDS = 0.25  # how often a worker with nothing to claim checks for items released by others
 
@@ -118,6 +119,7 @@ class Worker:
         Raises:
             LeaseLost: another worker reclaimed the lease. No result in flight may be written any more.
             StorageError: the database failed. Everything acknowledged is safe, and the job stays resumable.
+            BackupError: what the job replaces can no longer be backed up. The job stays resumable, too.
         """
         try:
             while True:
@@ -245,5 +247,5 @@ class Worker:
     def _on_committed(self, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
             # The breaker has counted the outcome of the call, but not that the database refused it.
-            if verdict.code == OutcomeRefused.code and (pause := self._breaker.record_refused(verdict)) is not None:
+            if verdict.code in _REFUSED_CODES and (pause := self._breaker.record_refused(verdict)) is not None:
                 self._tripped, self._pauses_itself = pause, True

@@ -22,7 +22,7 @@ _ALL = Selection(everything=True)
 _CURATION = ("conversation_reviews", "conversation_tags", "conversation_versions")
 _OWNED = (
     *("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items"),
-    *("input_blocks", "recipe_revisions", *_CURATION),
+    *("input_blocks", "recipe_revisions", "regenerations", "replacements", *_CURATION),
 )
 _CURATED = """
     INSERT INTO backstay.conversation_reviews (conversation_key, owner, reviewed_at)
@@ -31,6 +31,11 @@ _CURATED = """
     SELECT key, 'short', owner FROM backstay.conversations;
     INSERT INTO backstay.conversation_versions (conversation_key, number, owner, line, replaced_at)
     SELECT key, 1, owner, '{}', created_at FROM backstay.conversations"""
+_MADE_AGAIN = """
+    INSERT INTO backstay.regenerations (job_key, owner, source_job_key, source_job_id, backup_id)
+    SELECT key, owner, key, id, 'backup-1-a' FROM backstay.jobs;
+    INSERT INTO backstay.replacements (job_key, position, owner, old_id, row_version)
+    SELECT job_key, position, owner, 'c1', '' FROM backstay.items"""
 _HIDDEN = (
     "adopted", "workers", "notes", "meta", "receipts", "migrations", "legacy_jobs", "legacy_settled", "imports",
     "conversation_index", "unindexed_conversations"
@@ -71,6 +76,7 @@ def url(tmp_path_factory):
         asyncio.run(_fill(url))
         with psycopg.connect(url) as connection:
             connection.execute(_CURATED)
+            connection.execute(_MADE_AGAIN)
         yield url
 
 

@@ -4,7 +4,8 @@ B1  an item reported done is on disk, exactly once
 B2  a completed item has its one conversation, a recorded deletion of it, or a recorded None; no other item has one
 B3  a conversation as it was first stored is what the processor answered for that item in that attempt
 B4  nothing was written by the holder of an outdated token
-B5  calls ≤ items × attempts + crashes × concurrency, none for a completed item; crashes fail no innocent item
+B5  calls ≤ items × attempts + crashes × concurrency, none for a completed item unless it is made again; crashes fail no
+    innocent item
 B6  when faults stop, every job is final or paused, and nobody holds anything
 B7  planned = pending + running + completed + failed + skipped; counters equal rows
 
@@ -22,6 +23,8 @@ from support.faults.ledger import Witness
 from support.stores.sql import Ask, asking, is_server
 
 _STATES = ("pending", "running", "completed", "failed", "skipped")
+_ORDINARY = "job_key NOT IN (SELECT job_key FROM regenerations)"
+_MAKING_AGAIN = "job_key IN (SELECT job_key FROM regenerations)"
 _AT_REST = ("completed", "completed_with_failures", "paused", "cancelled")
 
 
@@ -50,6 +53,7 @@ def violations(
     at_rest: bool = True,
     renewed: frozenset[str] = frozenset(),
     reopened: frozenset[str] = frozenset(),
+    again: Witness | None = None,
 ) -> list[str]:
     """Return every broken promise, each as a line that starts with its number; none when all hold.
 
@@ -62,18 +66,21 @@ def violations(
         at_rest: The faults are over and every job was worked on to its end.
         renewed: Jobs whose names, or items, were used before, so that earlier results of theirs may be there, too.
         reopened: Jobs that got more work after they were cleaned, so that only attempts since then are recorded.
+        again: What the processes did that made conversations again.
     """
     with asking(database) as ask:
         broken = [] if is_server(database) else _damage(ask)
         broken += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask, reopened), *_evidence(ask)]
-        broken += _inputs(ask)
+        broken += [*_inputs(ask), *_replacements(ask)]
         if planned is not None:
             broken += _planned(ask, planned)
         if at_rest:
             broken += _rest(ask, may_fail)
         if witness is not None:
-            broken += _answers(ask, witness)
-            broken += _calls(ask, witness, crashes, concurrency)
+            broken += _answers(ask, witness, again or Witness())
+            broken += _calls(ask, witness, _ORDINARY, crashes if again is None else 0, concurrency)
+        if again is not None:
+            broken += _calls(ask, again, _MAKING_AGAIN, crashes, concurrency)
         return broken
 
 
@@ -120,6 +127,38 @@ def _conversations(ask: Ask, renewed: frozenset[str]) -> list[str]:
         """SELECT key FROM conversations WHERE NOT EXISTS (SELECT 1 FROM turns WHERE conversation_key = key)"""
     ):
         broken.append(f"B2: conversation {key} has no turns")
+    return broken
+
+
+def _replacements(ask: Ask) -> list[str]:
+    """A conversation was replaced exactly if the item that made its successor is completed."""
+    broken = []
+    for job, item, state, old in ask(
+        """SELECT jobs.id, items.id, items.state, replacements.old_id
+             FROM replacements
+             JOIN jobs ON jobs.key = replacements.job_key
+             JOIN items ON items.job_key = jobs.key AND items.position = replacements.position
+            WHERE replacements.new_id IS NOT NULL AND items.state <> 'completed'"""
+    ):
+        broken.append(f"B2: item {item} of {job} is {state}, but has replaced {old}")
+    for job, item, conversation in ask(
+        """SELECT jobs.id, items.id, items.conversation_id
+             FROM items
+             JOIN jobs ON jobs.key = items.job_key
+             JOIN regenerations ON regenerations.job_key = jobs.key
+            WHERE items.conversation_id IS NOT NULL"""
+    ):
+        broken.append(f"B2: item {item} of {job} has conversation {conversation}, which is a result of another job")
+    for old, backup in ask(
+        """SELECT replacements.old_id, replacements.backup_id
+             FROM replacements
+            WHERE replacements.backup_id IS NOT NULL
+              AND (replacements.owner, replacements.old_id) NOT IN (SELECT owner, id FROM conversations)
+              AND NOT EXISTS (SELECT 1 FROM backups JOIN backup_items ON backup_items.backup_key = backups.key
+                               WHERE backups.owner = replacements.owner AND backups.id = replacements.backup_id
+                                 AND backup_items.id = replacements.old_id AND backups.verified_at IS NOT NULL)"""
+    ):
+        broken.append(f"K1: conversation {old} was replaced, and {backup} does not hold it")
     return broken
 
 
@@ -228,13 +267,16 @@ def _rest(ask: Ask, may_fail: frozenset[str]) -> list[str]:
 
 
 _RESULTS = """FROM items
+        LEFT JOIN replacements ON replacements.owner = items.owner AND replacements.new_id = items.conversation_id
+        LEFT JOIN items AS makers ON makers.job_key = replacements.job_key AND makers.position = replacements.position
              JOIN conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id"""
-_STORED_ANSWERS = f"""SELECT items.id, items.attempt, turns.content
+_MAKER = "items.id, coalesce(makers.attempt, items.attempt), makers.attempt IS NOT NULL"
+_STORED_ANSWERS = f"""SELECT {_MAKER}, turns.content
              {_RESULTS}
              JOIN turns ON turns.conversation_key = conversations.key AND turns.role = 'assistant'
             WHERE items.state = 'completed'
               AND NOT EXISTS (SELECT 1 FROM conversation_versions WHERE conversation_key = conversations.key)"""
-_FIRST_VERSIONS = f"""SELECT items.id, items.attempt, versions.line
+_FIRST_VERSIONS = f"""SELECT {_MAKER}, versions.line
              {_RESULTS}
              JOIN conversation_versions AS versions ON versions.conversation_key = conversations.key
             WHERE items.state = 'completed' AND versions.number = 1"""
@@ -243,50 +285,49 @@ _FIRST_VERSIONS = f"""SELECT items.id, items.attempt, versions.line
 def _first_answers(ask: Ask) -> list[tuple[Any, ...]]:
     """Return the answers of edited conversations as they were first stored."""
     return [
-        (item, attempt, turn["content"])
-        for item, attempt, line in ask(_FIRST_VERSIONS)
+        (item, attempt, is_again, turn["content"])
+        for item, attempt, is_again, line in ask(_FIRST_VERSIONS)
         for turn in json.loads(line)["conversation_turns"]
         if turn["role"] == "assistant"
     ]
 
 
-def _answers(ask: Ask, witness: Witness) -> list[str]:
-    answered = {(item, attempt): nonce for item, attempt, nonce in witness.calls}
+def _answers(ask: Ask, witness: Witness, again: Witness) -> list[str]:
+    answered = {(item, attempt, False): nonce for item, attempt, nonce in witness.calls}
+    answered |= {(item, attempt, True): nonce for item, attempt, nonce in again.calls}
     broken = []
-    for item, attempt, text in [*ask(_STORED_ANSWERS), *_first_answers(ask)]:
-        if answered.get((item, attempt)) != text:
+    for item, attempt, is_again, text in [*ask(_STORED_ANSWERS), *_first_answers(ask)]:
+        if answered.get((item, attempt, bool(is_again))) != text:
             broken.append(f"B3: what is stored for item {item} is not the answer of its attempt {attempt}")
-    for item, attempt, metadata in ask(
-        """SELECT items.id, items.attempt, conversations.metadata
-             FROM items
-             JOIN conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id
-            WHERE items.state = 'completed'"""
+    for item, attempt, _, metadata in ask(
+        f"SELECT {_MAKER}, conversations.metadata {_RESULTS} WHERE items.state = 'completed'"
     ):
         if json.loads(metadata or "{}").get("generation", {}).get("attempt") != attempt:
             broken.append(f"B3: the conversation of item {item} does not say that its attempt {attempt} made it")
-    (completed,) = ask("SELECT count(*) FROM items WHERE state = 'completed'")[0]
+    (completed,) = ask(f"SELECT count(*) FROM items WHERE state = 'completed' AND {_ORDINARY}")[0]
     if completed < witness.reported:
         broken.append(f"B1: {witness.reported} items were reported completed, {completed} are on disk")
     return broken
 
 
-def _calls(ask: Ask, witness: Witness, crashes: int, concurrency: int) -> list[str]:
+def _calls(ask: Ask, witness: Witness, jobs: str, crashes: int, concurrency: int) -> list[str]:
     broken = []
     counted = Counter((item, attempt) for item, attempt, _ in witness.calls)
     broken += [f"B5: attempt {key[1]} of item {key[0]} was called {n} times" for key, n in counted.items() if n > 1]
-    items = {item: (state, attempt) for item, state, attempt in ask("SELECT id, state, attempt FROM items")}
+    items = {
+        item: (state, attempt) for item, state, attempt in ask(f"SELECT id, state, attempt FROM items WHERE {jobs}")
+    }
     allowed = crashes * concurrency
     for item, attempt, _ in witness.calls:
         state, last = items[item]
         if state == "completed" and attempt > last:
             broken.append(f"B5: item {item} was called again after it was completed")
     settled = sum(state in ("completed", "failed", "skipped") for state, _ in items.values())
-    if len(witness.calls) > settled + allowed + sum(_tries(ask)):
+    if len(witness.calls) > settled + allowed + sum(_tries(ask, jobs)):
         broken.append(f"B5: {len(witness.calls)} calls for {settled} settled items and {allowed} in flight at crashes")
     return broken
 
 
-def _tries(ask: Ask) -> list[int]:
-    return [
-        number for (number,) in ask("SELECT count(*) FROM attempts WHERE result IN ('retried', 'doomed', 'released')")
-    ]
+def _tries(ask: Ask, jobs: str) -> list[int]:
+    statement = f"SELECT count(*) FROM attempts WHERE result IN ('retried', 'doomed', 'released') AND {jobs}"
+    return [number for (number,) in ask(statement)]

@@ -57,6 +57,7 @@ async def test_a_stop_that_cannot_be_marked_is_logged_under_every_lease(tmp_path
         stop=stop,
         folder=tmp_path,
         reporter=JobProgressReporter(job_id="job", listener=None),
+        backup=None,
     )
 
     async with asyncio.timeout(PATIENCE_SECONDS):

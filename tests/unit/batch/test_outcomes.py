@@ -1,5 +1,6 @@
 """Outcomes of what a processor returned or raised, and their verdicts."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -19,7 +20,7 @@ from backstay.batch.outcome import (
     outcome_from_exception,
     outcome_from_result,
 )
-from backstay.errors import InvalidConversation
+from backstay.errors import InvalidConversation, OutcomeRefused, ReplacementRefused
 from backstay.library.conversation import Conversation
 from backstay.library.turn import Turn
 from support.data.conversations import claimed, conversation
@@ -120,7 +121,7 @@ def test_refused_outcome_fails_its_item():
     """A refused outcome fails its item without the refused conversation, and its tokens still count."""
     decided = _decide(Done(conversation()))
 
-    verdict = Verdict.from_refused(decided, "outcome_refused", "x" * 3_000)
+    verdict = Verdict.from_refused(decided, OutcomeRefused("x" * 3_000))
 
     assert (verdict.state, verdict.result, verdict.conversation) == (ItemState.FAILED, "failed", None)
     assert (verdict.code, verdict.message) == ("outcome_refused", "x" * 2_000)
@@ -131,7 +132,19 @@ def test_refused_outcome_leaves_out_raw_answer_and_traceback():
     """The verdict on a refused outcome drops raw answer and traceback, which may be what was refused."""
     failed = replace(_decide(Fail("no")), usage=AttemptUsage(3, 5, "raw", "made.py:1 in f"))
 
-    assert Verdict.from_refused(failed, "outcome_refused", "no").usage == AttemptUsage(3, 5)
+    assert Verdict.from_refused(failed, OutcomeRefused("no")).usage == AttemptUsage(3, 5)
+
+
+def test_refused_replacement_keeps_the_answer():
+    """A conversation that may not replace another one is kept as the raw answer, unless the model's is known."""
+    made = replace(_decide(Done(conversation("Lighthouses"))), usage=AttemptUsage(3, 5))
+
+    verdict = Verdict.from_refused(made, ReplacementRefused("no"))
+    known = Verdict.from_refused(replace(made, usage=AttemptUsage(3, 5, "raw")), ReplacementRefused("no"))
+
+    assert (verdict.code, verdict.conversation) == ("replacement_refused", None)
+    assert json.loads(verdict.usage.raw)["conversation_turns"][0]["content"] == "Lighthouses"
+    assert known.usage.raw == "raw"
 
 
 # -- returned values -------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from backstay.library.turn import Turn, bare_turn
 from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
+from backstay.storage.sql.regenerations import history_of
 from backstay.storage.sql.reviews import find_reviews
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.times import now_micros
@@ -98,13 +99,23 @@ def find_conversation(session: Session, owner: str, conversation_id: str) -> Con
     """Return a conversation with its turns. Raises ConversationNotFound."""
     rows = session.rows("conversation", {"owner": owner, "id": conversation_id})
     if not rows:
-        raise conversation_not_found_error(conversation_id)
+        raise conversation_not_found_error(session, owner, conversation_id)
     return _with_turns(session, owner, rows)[0][0]
 
 
-def conversation_not_found_error(conversation_id: str) -> ConversationNotFound:
-    """Return the error for an id that no conversation of the owner has."""
-    return ConversationNotFound(f"Conversation {quoted_id(conversation_id)} not found", conversation_id=conversation_id)
+def conversation_not_found_error(session: Session, owner: str, conversation_id: str) -> ConversationNotFound:
+    """Return the error for an id that no conversation has, with the one that replaced it if it was made again."""
+    message = f"Conversation {quoted_id(conversation_id)} not found"
+    replaced = history_of(session, owner, conversation_id).replaced_by
+    if replaced is None or replaced.backup_id is None:
+        return ConversationNotFound(message, conversation_id=conversation_id)
+    return ConversationNotFound(
+        f"{message}: it was made again as {quoted_id(replaced.new_id)}, and {replaced.backup_id} holds it",
+        remedy=None,
+        conversation_id=conversation_id,
+        replaced_by=replaced.new_id,
+        backup_id=replaced.backup_id,
+    )
 
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> tuple[list[Conversation], int]:

@@ -108,7 +108,7 @@ class EditSession:
         rows: list[Row] = [(conversation_id,)]
         keys = [key for (key,) in session.select_many("locked_conversation_keys", rows, owner)]
         if not keys:
-            raise conversation_not_found_error(conversation_id)
+            raise conversation_not_found_error(session, owner, conversation_id)
         session.lock_many("lock_turns", rows, owner)
         (self._key,) = keys
 
@@ -259,7 +259,7 @@ def _differing(wanted: Conversation, stored: Conversation) -> str:
 def _versions(session: Session, owner: str, conversation_id: str) -> Sequence[ReplacedVersion]:
     values = {"owner": owner, "id": conversation_id}
     if not session.rows("conversation", values):
-        raise conversation_not_found_error(conversation_id)
+        raise conversation_not_found_error(session, owner, conversation_id)
     return [ReplacedVersion(*row) for row in session.rows("conversation_versions", values)]
 
 

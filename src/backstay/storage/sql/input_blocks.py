@@ -34,6 +34,14 @@ def pack_inputs(session: Session, owner: str, job_key: int, limit: int) -> bool:
     return bool(blocks)
 
 
+def stored_inputs(session: Session, owner: str, job_key: int, positions: Sequence[int]) -> Mapping[int, StoredInput]:
+    """Return the inputs at these positions that are still stored, as rows or in blocks, by position."""
+    rows = session.select_many("inputs_at", [(position,) for position in positions], job_key)
+    inputs = {position: StoredInput(*values) for position, *values in rows}
+    packed = sorted(position for position in positions if position not in inputs)
+    return {**inputs, **packed_inputs(session, owner, job_key, packed)}
+
+
 def packed_inputs(session: Session, owner: str, job_key: int, positions: Sequence[int]) -> Mapping[int, StoredInput]:
     """Return those inputs at ascending positions that are in blocks, by position."""
     if not positions:

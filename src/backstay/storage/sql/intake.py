@@ -20,7 +20,9 @@ from backstay.storage.sql.revisions import FIRST_REVISION, insert_revision, reci
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.waiting_imports import settle_imported_items
 
-_DROP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_input_blocks", "drop_failures", "drop_items")
+_DROP_STATEMENTS = (
+    *("drop_attempts", "drop_item_inputs", "drop_input_blocks", "drop_failures", "drop_items", "drop_replacements"),
+)
 _MAX_EXAMPLES = 3
 _COPY_BATCH_ITEMS = 20_000
 

@@ -16,6 +16,7 @@ from backstay.batch.job import (
     JobSettings,
     JobState,
     Pause,
+    RegeneratedJob,
     check_action,
     has_workers_error,
 )
@@ -271,7 +272,7 @@ def _pause(code: str | None, message: str, evidence: str | None) -> Pause | None
 def _job(row: Row) -> Job:
     (key, job_id, owner, state, processor, settings, recipe, revision, pending, running, completed, failed, skipped,
      tokens_in, tokens_out, workers, waiting, pause_code, pause_message, pause_evidence, cleaned_at, created_at,
-     updated_at, finished_at) = row  # fmt: skip
+     updated_at, finished_at, regenerated_id, backup_id) = row  # fmt: skip
     return Job(
         key=key,
         id=job_id,
@@ -290,4 +291,5 @@ def _job(row: Row) -> Job:
         created_at=from_micros(created_at),
         updated_at=from_micros(updated_at),
         finished_at=from_micros(finished_at) if finished_at is not None else None,
+        regenerates=RegeneratedJob(regenerated_id, backup_id) if regenerated_id is not None else None,
     )

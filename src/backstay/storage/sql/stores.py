@@ -15,6 +15,7 @@ from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.lists import SqlLists
+from backstay.storage.sql.regenerations import SqlRegenerations
 from backstay.storage.sql.restores import SqlRestores
 from backstay.storage.sql.retention import SqlRetention
 from backstay.storage.sql.reviews import SqlReviews
@@ -46,5 +47,6 @@ class SqlStores:
             restores=SqlRestores(database, clock),
             retention=SqlRetention(database, clock),
         )
+        self.regenerations = SqlRegenerations(database, clock)
         self.waiting_imports = SqlWaitingImports(database, clock)
         self.expiring_values = SqlExpiringValues(database, clock)

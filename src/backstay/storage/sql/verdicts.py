@@ -14,6 +14,7 @@ from backstay.clock import to_text
 from backstay.errors import LeaseLost
 from backstay.library.ids import new_ids
 from backstay.storage.sql.database import Row, Session
+from backstay.storage.sql.replacements import replace_conversations
 from backstay.storage.sql.times import from_micros, to_micros
 
 
@@ -54,11 +55,18 @@ def write_verdicts(
 
     Raises:
         LeaseLost: an item no longer belongs to this worker.
+        ReplacementRefused, BackupUnusable: a conversation must not replace the one that its job makes again.
     """
     if not verdicts:
         return
     stored = [verdict for verdict in verdicts if verdict.conversation is not None]
-    ids = _insert_conversations(session, lease, stored, now) if stored else {}
+    ids: Mapping[int, str] = {}
+    if stored and lease.is_replacing:
+        replace_conversations(
+            session, lease, stored, now, lambda job_id: _insert_conversations(session, lease.owner, job_id, stored, now)
+        )
+    elif stored:
+        ids = _insert_conversations(session, lease.owner, lease.job_id, stored, now)
     finished: list[Row] = []
     attempts: list[Row] = []
     owner, key, token = lease.owner, lease.job_key, lease.token
@@ -83,9 +91,10 @@ def write_verdicts(
     session.execute_many("insert_attempts", attempts)
 
 
-def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int) -> dict[int, str]:
-    """Store the conversations of completed items and return their ids by position."""
-    owner, job_id = lease.owner, lease.job_id
+def _insert_conversations(
+    session: Session, owner: str, job_id: str, verdicts: Sequence[Verdict], now: int
+) -> dict[int, str]:
+    """Store the conversations of a job's completed items and return their ids by position."""
     stored_at = to_text(from_micros(now))
     keys = iter(session.rows("allocate_conversation_keys", {"count": len(verdicts)}))
     ids: dict[int, str] = {}

@@ -51,7 +51,8 @@ class SqlWork(SqlStore):
                 set_state(session, owner, job.key, state, now)
             values = {"owner": owner, "job_key": job.key, "now": now, **asdict(identity)}
             token = session.value("insert_worker", values)
-            return AcquireResult(Lease(owner, job.key, job_id, token, revision), find_job(session, owner, job_id))
+            lease = Lease(owner, job.key, job_id, token, revision, is_replacing=job.regenerates is not None)
+            return AcquireResult(lease, find_job(session, owner, job_id))
 
         return await self._database.write(acquire_lease)
 
@@ -163,7 +164,7 @@ def _claim_items(session: Session, lease: Lease, claim: Claim, now: int) -> list
     inputs = {row[0]: row for row in input_rows}
     claimed, started_at = [], from_micros(now)
     for position, item_id, attempt, tries in sorted(rows):
-        _, topic, persona, parameters = inputs[position]
+        _, topic, persona, parameters, _ = inputs[position]
         item = Item(topic, item_id, persona, orjson.loads(parameters) if parameters != "{}" else {})
         claimed.append(ClaimedItem(item, position, attempt, tries, is_alone, started_at, parameters))
     return claimed

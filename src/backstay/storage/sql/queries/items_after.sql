@@ -1,10 +1,13 @@
 -- Return items of a job in their order, each failed one with its latest error.
 SELECT items.position, items.id, items.state, inputs.topic, inputs.persona, conversations.topic,
-       conversations.persona, items.attempt, items.conversation_id, attempts.error_code, attempts.error_message
+       conversations.persona, items.attempt, coalesce(items.conversation_id, replacements.new_id),
+       attempts.error_code, attempts.error_message
   FROM {schema}.items
   JOIN {schema}.jobs ON jobs.key = items.job_key
   LEFT JOIN {schema}.item_inputs AS inputs ON inputs.job_key = items.job_key AND inputs.position = items.position
-  LEFT JOIN {schema}.conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id
+  LEFT JOIN {schema}.replacements ON replacements.job_key = items.job_key AND replacements.position = items.position
+  LEFT JOIN {schema}.conversations ON conversations.owner = items.owner
+                         AND conversations.id = coalesce(items.conversation_id, replacements.new_id)
   LEFT JOIN {schema}.attempts ON items.state = 'failed'
                     AND attempts.job_key = items.job_key
                     AND attempts.position = items.position

@@ -10,9 +10,10 @@ SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings,
        count(workers.token), max(workers.waiting), jobs.pause_code, jobs.pause_message, jobs.pause_evidence,
        jobs.cleaned_at, jobs.created_at,
        CASE WHEN max(workers.committed_at) > jobs.updated_at THEN max(workers.committed_at) ELSE jobs.updated_at END,
-       jobs.finished_at
+       jobs.finished_at, max(regenerations.source_job_id), max(regenerations.backup_id)
   FROM {schema}.jobs
   LEFT JOIN {schema}.workers ON workers.job_key = jobs.key
+  LEFT JOIN {schema}.regenerations ON regenerations.job_key = jobs.key
  WHERE jobs.owner = :owner
    AND jobs.id = :job_id
  GROUP BY jobs.key
