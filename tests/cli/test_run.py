@@ -100,6 +100,7 @@ def test_run_as_json_prints_the_job_and_nothing_else(backstay):
         "waiting": None,
         "pause": None,
         "recipe": None,
+        "regenerates": None,
         "cleaned": True,
         "maxAttempts": 5,
         "timeoutSeconds": 9.0,

@@ -17,6 +17,7 @@ from backstay.cli.commands import (
     conversation_edit,
     conversation_export,
     conversation_import,
+    conversation_regenerate,
     conversation_reviews,
     conversations,
     doctor,
@@ -150,7 +151,7 @@ for command in (
 _add_group("items", "Show and edit single items of a job.", {"show": items.show, "edit": items.edit})
 _add_group(
     "conversations",
-    "List, show, review, correct, import, export and delete conversations.",
+    "List, show, review, correct, import, export, delete and make conversations again.",
     {
         "list": conversations.list_conversations,
         "show": conversations.show,
@@ -166,6 +167,7 @@ _add_group(
         "import": conversation_import.import_,
         "export": conversation_export.export,
         "delete": conversation_delete.delete,
+        "regenerate": conversation_regenerate.regenerate,
     },
 )
 _add_group(

@@ -34,15 +34,17 @@ SCRIPTED_NOTE = "The built-in scripted writer composes these conversations; no m
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The session, progress view and stop signal of a run, and its options for bad rows."""
+    """The session, progress view and stop signal of a run, its options for bad rows, and what takes its result."""
 
     session: CommandSession
     progress_view: "ProgressView[JobProgress]"
     stop: "StopSignal"
     bad_rows: BadRowOptions
+    print_json: "Collect"
 
 
 Begin = Callable[["Backstay", RunContext], Awaitable["BatchResult"]]
+Collect = Callable[["schemas.RunOut"], None]
 
 
 def supervise(
@@ -53,11 +55,17 @@ def supervise(
     bad_rows: BadRowOptions,
     create: bool = False,
     is_resumed: bool = False,
+    collect: Collect | None = None,
 ) -> ExitStatus:
-    """Run a job to its end, print the summary, and return the exit status."""
+    """Run a job to its end, print the summary, and return the exit status.
+
+    With `collect`, that receives the object instead of printing it as JSON.
+    """
     from backstay.batch.stop_signal import StopSignal
 
-    context = RunContext(session, job_progress_view(session.out, name), StopSignal(), bad_rows)
+    context = RunContext(
+        session, job_progress_view(session.out, name), StopSignal(), bad_rows, collect or session.out.print_json
+    )
     process_tuning.raise_file_limit()
     process_tuning.tune_garbage_collector()
 
@@ -100,7 +108,7 @@ async def _conclude(context: RunContext, backstay: "Backstay", result: "BatchRes
     session, out = context.session, context.session.out
     if out.as_json:
         job = await backstay.batches.checkpoint(result.job_id)
-        out.print_json(schemas.RunOut.from_result(job, result, out.input_notes))
+        context.print_json(schemas.RunOut.from_result(job, result, out.input_notes))
     out.line(_summary(result))
     if result.created is not None and result.created.added:
         out.note(f"{format_count(result.created.added, 'new item')} added.")
@@ -136,6 +144,7 @@ def _summary(result: "BatchResult") -> str:
 async def _print_next_step(session: CommandSession, backstay: "Backstay", result: "BatchResult") -> None:
     invocation, out = session.invocation, session.out
     status, name = status_of_result(result), result.job_id
+    job = await backstay.batches.checkpoint(name)
     resume = f"Continue with: {invocation.resume_command(name)}"
     match status:
         case ExitStatus.INTERRUPTED:
@@ -162,5 +171,9 @@ async def _print_next_step(session: CommandSession, backstay: "Backstay", result
                 f"Cancelled; its conversations stay. Free its name with: {invocation.job_command('discard', name)}"
             )
         case _ if result.completed:
-            export = ("conversations", "export", "--job", printed_id(name), "-o", "conversations.jsonl")
+            source = job.regenerates.id if job.regenerates is not None else name
+            export = ("conversations", "export", "--job", printed_id(source), "-o", "conversations.jsonl")
             out.note(f"Export them with: {invocation.command(*export)}")
+    if job.regenerates is not None and result.completed:
+        undo = invocation.command("conversations", "regenerate", "--undo", job.regenerates.backup_id)
+        out.note(f"Undo with: {undo}")

@@ -28,6 +28,7 @@ from backstay.schemas.conversations import (
     ImportOut,
     IndexStatusOut,
     LossOut,
+    ReplacementOut,
     ReviewChangeOut,
     ReviewOut,
     SampleOut,
@@ -62,6 +63,7 @@ from backstay.schemas.jobs import (
 from backstay.schemas.legacy_import import LegacyImportOut
 from backstay.schemas.migrations import MigrationOut
 from backstay.schemas.recipes import EndpointOut, InitOut, PreviewOut, ProbeOut, PromptOut
+from backstay.schemas.regenerations import RegenerationOut, RegenerationPlanOut, RegenerationStartOut
 from backstay.schemas.revisions import (
     ItemContentOut,
     RecipeRevisionOut,
@@ -128,6 +130,10 @@ __all__ = [
     "PromptOut",
     "RecipeRevisionOut",
     "RecipeRevisionsOut",
+    "RegenerationOut",
+    "RegenerationPlanOut",
+    "RegenerationStartOut",
+    "ReplacementOut",
     "RestorePlanOut",
     "RestoreResultOut",
     "ResumeOptionsOut",

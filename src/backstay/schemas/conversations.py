@@ -14,6 +14,7 @@ from backstay.library.lists import ListPage, Total
 from backstay.library.review import Review, ReviewStatus
 from backstay.library.review_change import ReviewChangeResult
 from backstay.library.turn import ToolCall, Turn
+from backstay.regeneration.plan import ConversationHistory, Replacement
 from backstay.schemas.base import ApiObject, BadRowOut, Moment
 
 
@@ -134,11 +135,27 @@ class TurnOut(ApiObject):
         )
 
 
+class ReplacementOut(ApiObject):
+    """A conversation that took the place of another. Without `backupId`, the old one had been deleted before."""
+
+    old_id: str
+    new_id: str
+    backup_id: str | None
+    replaced_at: Moment
+
+    @classmethod
+    def from_replacement(cls, replacement: Replacement | None) -> Self | None:
+        return cls.model_validate(replacement) if replacement is not None else None
+
+
 class ConversationOut(ApiObject):
     """A whole conversation. `tools` are the definitions of the tools that the model could call.
 
     Without a review, the status is `unreviewed` and the other fields of `review` are empty. `digest` changes with every
     edit, but not with a review; an edit names the one that was read.
+
+    If it was made again, `madeAgainFrom` is the one that it replaced. If it was replaced itself, and restored since,
+    `replacedBy` is the one that had taken its place.
     """
 
     id: str | None
@@ -154,9 +171,12 @@ class ConversationOut(ApiObject):
     review: ReviewOut
     digest: str
     turns: list[TurnOut]
+    made_again_from: ReplacementOut | None
+    replaced_by: ReplacementOut | None
 
     @classmethod
-    def from_conversation(cls, conversation: Conversation) -> Self:
+    def from_conversation(cls, conversation: Conversation, history: ConversationHistory | None = None) -> Self:
+        history = history or ConversationHistory()
         return cls(
             id=conversation.id,
             topic=conversation.topic,
@@ -171,6 +191,8 @@ class ConversationOut(ApiObject):
             review=ReviewOut.from_review(conversation.review),
             digest=conversation.digest(),
             turns=[TurnOut.from_turn(turn, number) for number, turn in enumerate(conversation.turns, start=1)],
+            made_again_from=ReplacementOut.from_replacement(history.made_again_from),
+            replaced_by=ReplacementOut.from_replacement(history.replaced_by),
         )
 
 

@@ -29,6 +29,13 @@ class WaitingOut(ApiObject):
     until: Moment
 
 
+class RegeneratedJobOut(ApiObject):
+    """The job whose conversations are made again, and the backup of those that are still to be replaced."""
+
+    job_id: str = Field(validation_alias="id")
+    backup_id: str
+
+
 def _percentage(counts: ItemCounts) -> float:
     # Rounded down: 100 means that nothing is left.
     return math.floor(1000 * counts.settled / counts.planned) / 10 if counts.planned else 100.0
@@ -37,7 +44,8 @@ def _percentage(counts: ItemCounts) -> float:
 class JobOut(ApiObject):
     """A job. `planned` is always the sum of the five counts after it.
 
-    `concurrency`, `rpm` and `tpm` are the latest values that were set; null if none was.
+    `concurrency`, `rpm` and `tpm` are the latest values that were set; null if none was. `regenerates` is null for an
+    ordinary job.
     """
 
     id: str
@@ -64,6 +72,7 @@ class JobOut(ApiObject):
     recipe: dict[str, Any] | None
     revision: int | None
     """The number of the recipe's current revision, from 1; null without a recipe."""
+    regenerates: RegeneratedJobOut | None
     created_at: Moment
     updated_at: Moment
     finished_at: Moment | None

@@ -66,7 +66,7 @@ async def restore(
             backstay = await session.open()
     with session.backup_progress as view:
         result = await backstay.backups.restore(backup, selection, on_conflict=on_conflict, on_progress=view)
-    _print_outcome(session.invocation, session.out, result)
+    print_outcome(session.invocation, session.out, result)
     await session.remind()
     await update_index(backstay)
 
@@ -95,7 +95,7 @@ def _format_conflict(conflict: "ConflictingConversation") -> str:
     }[conflict.kind]
 
 
-def _print_outcome(invocation: Invocation, out: Output, result: "RestoreResult") -> None:
+def print_outcome(invocation: Invocation, out: Output, result: "RestoreResult") -> None:
     out.print_result(lambda: schemas.RestoreResultOut.from_result(result), *_format_result(result))
     if result.related_not_restored:
         out.note(

@@ -132,6 +132,13 @@ def _format_plan(plan: "DeletePlan") -> "Iterator[str]":
         yield f"  {printed_id(summary.id)}  {topic}, {format_count(summary.turns, 'turn')}"
     if plan.conversations > len(plan.sample):
         yield f"  and {plan.conversations - len(plan.sample):,} more"
+    yield from format_side_effects(plan)
+    if plan.missing:
+        yield f"Not found, and ignored: {', '.join(printed_id(name) for name in plan.missing)}"
+
+
+def format_side_effects(plan: "DeletePlan") -> "Iterator[str]":
+    """Yield what a delete would also delete, change or fire."""
     for rows in plan.related:
         effect = "" if rows.is_deleted else " would have their reference set to NULL or a default"
         also = "Also" if rows.is_deleted else "And"
@@ -139,8 +146,6 @@ def _format_plan(plan: "DeletePlan") -> "Iterator[str]":
     for trigger in plan.triggers:
         name = f"{printable(trigger.name)} of {printable(trigger.table)}"
         yield f"The trigger {name} would fire; no backup holds what it changes"
-    if plan.missing:
-        yield f"Not found, and ignored: {', '.join(printed_id(name) for name in plan.missing)}"
 
 
 async def _confirm(

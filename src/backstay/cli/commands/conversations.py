@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backstay.library.lists import ConversationSummary
     from backstay.library.review import Review
     from backstay.library.turn import Turn
+    from backstay.regeneration.plan import ConversationHistory, Replacement
 
 _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED", "REVIEW")
 
@@ -100,7 +101,10 @@ async def show(
     """
     backstay = await session.open()
     record = await backstay.conversations.show(conversation)
-    session.out.print_result(lambda: schemas.ConversationOut.from_conversation(record), *_format_lines(record))
+    history = await backstay.regenerations.history(conversation)
+    session.out.print_result(
+        lambda: schemas.ConversationOut.from_conversation(record, history), *_format_lines(record, history)
+    )
     await session.remind()
 
 
@@ -130,7 +134,7 @@ def _review_fields(review: "Review") -> "Iterator[tuple[str, str | None]]":
     yield "reviewed", f"{reviewed_at} by {review.reviewer}" if review.reviewer is not None else reviewed_at
 
 
-def _format_lines(conversation: "Conversation") -> list[str]:
+def _format_lines(conversation: "Conversation", history: "ConversationHistory") -> list[str]:
     fields = (
         ("id", printed_id(conversation.id or "")),
         ("topic", conversation.topic),
@@ -139,6 +143,8 @@ def _format_lines(conversation: "Conversation") -> list[str]:
         ("job", conversation.job_id and printed_id(conversation.job_id)),
         ("item", conversation.item_id and printed_id(conversation.item_id)),
         ("created", conversation.created_at and format_time(conversation.created_at)),
+        ("replaced", history.made_again_from and _format_replacement(history.made_again_from)),
+        ("restored", history.replaced_by and f"was replaced by {printed_id(history.replaced_by.new_id)}"),
         *(("metadata", f"{name}={_as_text(value)}") for name, value in conversation.metadata.items()),
         *(_review_fields(conversation.review) if conversation.review is not None else ()),
     )
@@ -148,6 +154,11 @@ def _format_lines(conversation: "Conversation") -> list[str]:
     for turn in conversation.turns:
         lines += _turn_lines(turn)
     return lines
+
+
+def _format_replacement(replacement: "Replacement") -> str:
+    held = f", which {replacement.backup_id} holds" if replacement.backup_id is not None else ", which was deleted"
+    return f"{printed_id(replacement.old_id)}{held}"
 
 
 def _as_text(value: object) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.deleted_results import DeletedResults
     from backstay.batch.item import FailedItem
-    from backstay.batch.job import Job
+    from backstay.batch.job import Job, RegeneratedJob
     from backstay.batch.job_recipe import FrozenRecipe
     from backstay.legacy.imported_jobs import WaitingImport
 
@@ -159,7 +159,7 @@ def _describe(job: "Job") -> str:
 
 def _discard_warning(job: "Job") -> str:
     completed = job.counts.completed
-    if not completed:
+    if not completed or job.regenerates is not None:
         return ""
     stay, them = ("stays", "it") if completed == 1 else ("stay", "them")
     warning = f"{format_count(completed, 'conversation')} of {printed_id(job.id)} {stay} in the library"
@@ -196,6 +196,7 @@ def _format_lines(
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",
         f"  processor  {printable(job.processor)}",
         *([f"  recipe     {_format_recipe(job.recipe, job.revision)}"] if job.recipe is not None else []),
+        *([f"  replaces   {_format_replaced(job.regenerates)}"] if job.regenerates is not None else []),
         f"  each item  {job.settings.max_attempts} attempts of at most {format_duration(job.settings.timeout_seconds)}",
         *([f"  limits     {_format_limits(job)}"] if job.settings.limits.to_dict() else []),
         f"  created    {format_time(job.created_at)}",
@@ -234,6 +235,10 @@ def _deleted_lines(invocation: Invocation, job: "Job", deleted: "DeletedResults"
     if deleted.without_input:
         lines.append(f"  deleted    {reminders.without_input(deleted.without_input)}")
     return lines
+
+
+def _format_replaced(regenerates: "RegeneratedJob") -> str:
+    return f"conversations of {printed_id(regenerates.id)}, which {regenerates.backup_id} holds"
 
 
 def _format_limits(job: "Job") -> str:
