@@ -18,6 +18,7 @@ from backstay.settings import load
 from support.data.conversations import items
 from support.fakes.processors import Writer
 from support.fakes.provider import ProviderServer
+from support.harness.async_waiting import until
 from support.servers.api import ANN, ENOUGH, KINDS, libraries, serving
 
 settings = libraries(ENOUGH)
@@ -202,3 +203,58 @@ async def test_nothing_is_resumed_automatically(settings, picky):
     async with serving(settings, **_OWN) as api:
         with pytest.raises(ProcessorNotAllowed):
             await api.state.supervisor.start("local", "job")
+
+
+async def _made_again(api, **body):
+    """Make the completed conversations of the job again; return the status and the code of the error."""
+    selection = {"selection": {"jobId": "job"}, **body}
+    plan = await api.ann.post("/api/conversations/regenerate-plan", json=selection)
+    if plan.status_code != 200:
+        return plan.status_code, plan.json()["error"]["code"]
+    started = await api.ann.post("/api/conversations/regenerate", json={**selection, "digest": plan.json()["digest"]})
+    return started.status_code, started.json().get("error", {}).get("code")
+
+
+async def _partly_run(api, **body):
+    """Run two of the three items, so that the inputs stay stored."""
+    assert (await _resumed(api, limit=2, concurrency=1, **body)) == (202, None)
+    await until(lambda: _is_at_rest(api))
+
+
+async def _is_at_rest(api):
+    job = (await api.ann.get("/api/batches/job")).json()
+    return (job["completed"], job["workers"]) == (2, 0)
+
+
+async def test_another_model_may_be_chosen_on_the_own_machine(on_any_database):
+    """The recipe of a job is followed with another model if its database is the user's own file."""
+    settings = on_any_database
+    if settings.postgres_url is not None:
+        pytest.skip("a server's database is nobody's own file")
+    with ProviderServer() as provider:
+        await _started_by_command(settings, Recipe(model="tiny", base_url=provider.base_url, turns=2))
+        async with serving(settings, **_OWN) as api:
+            await _partly_run(api)
+            started = await _made_again(api, model="large")
+            job = await api.settled("job-again-1")
+
+    assert started == (202, None)
+    assert (job["processor"], job["completed"], len(provider.calls)) == ("large", 2, 4)
+
+
+async def test_a_function_makes_again_once_it_was_named(settings, picky):
+    """A function that the settings do not name makes conversations again only if the request confirms it."""
+    await _started_by_command(settings)
+    async with serving(settings, **_OWN) as api:
+        await _partly_run(api, **_PICKY)
+        ids = [each["id"] for each in (await api.ann.get("/api/conversations")).json()["conversations"]]
+        page = (await api.ann.post("/conversations/regenerate-plan", data={"id": ids})).text
+        allowed = (await api.ann.post("/conversations/regenerate-plan", data={"id": ids, **_PICKY})).text
+        without, started = await _made_again(api), await _made_again(api, **_PICKY)
+        job = await api.settled("job-again-1")
+
+    assert "<code>picky:picky</code>" in page
+    assert "Back up and make again" not in page
+    assert "Back up and make again" in allowed
+    assert without == (422, "confirmation_needed")
+    assert (started, job["completed"]) == ((202, None), 2)

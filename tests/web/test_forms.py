@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay import Halt, Recipe, Selection
+from backstay import Conversation, Fail, Halt, Recipe, Selection, Turn
 from backstay.generate.allowlist import AllowedEntry
 from support.faults.interrupted_delete import cut_off
 from support.servers.api import KINDS, cookied, library, serving
@@ -39,6 +39,20 @@ async def _doomed(item, work):
     return Halt("it was refused", code="refused")
 
 
+async def _some(item):
+    return Fail("no") if item.id == "c" else Conversation([Turn("user", item.topic), Turn("assistant", "yes")])
+
+
+async def _made_again(services):
+    """Make one of two conversations again, and return the other."""
+    await services.batches.run("kept", [{"id": name, "topic": name} for name in "abc"], _some)
+    first, second = [stored.id for stored in await services.conversations.list(Selection(job_id="kept"))]
+    plan = await services.regenerations.plan(Selection(ids=(first,)), "scripted")
+    (job_id,) = (await services.regenerations.start(plan)).job_ids
+    await services.batches.resume(job_id)
+    return second
+
+
 async def _walked(local, browser):
     """Return all pages of a server with every kind of content."""
     ids = await local.made(3)
@@ -60,6 +74,9 @@ async def _walked(local, browser):
     walk.read("/conversations/delete-plan", plan.text)
     revision = {"id": "planned", "model": "ollama:large"}
     walk.read("/batches/recipe-plan", (await browser.post("/batches/recipe-plan", data=revision)).text)
+    chosen = {"id": await _made_again(services), "writer": "processor:scripted"}
+    again = await browser.post("/conversations/regenerate-plan", data=chosen)
+    walk.read("/conversations/regenerate-plan", again.text)
     await cut_off(services)
     await walk.over(browser, "/backups?every=false")
     return walk

@@ -53,9 +53,14 @@ class Refusal:
         if len(self.examples) < _MAX_EXAMPLES:
             self.examples.append(quoted_id(conversation_id) + (f": {detail}" if detail is not None else ""))
 
+    @property
+    def phrase(self) -> str:
+        """The reason in words, after the number of conversations."""
+        return _PHRASES[self.reason]
+
     def __str__(self) -> str:
         more = f", and {self.count - len(self.examples):,} more" if self.count > len(self.examples) else ""
-        return f"{self.count:,} {_PHRASES[self.reason]} ({', '.join(self.examples)}{more})"
+        return f"{self.count:,} {self.phrase} ({', '.join(self.examples)}{more})"
 
 
 @dataclass(slots=True)

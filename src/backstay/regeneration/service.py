@@ -1,6 +1,6 @@
 """The public API of making conversations again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -11,6 +11,7 @@ from backstay.backup.restore_plan import RestoreResult
 from backstay.backup.restorer import Restorer
 from backstay.batch.creation import stage_job
 from backstay.batch.item import NewItem
+from backstay.batch.job import Job
 from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.processor_lookup import ProcessorLookup, ProcessorSource
 from backstay.batch.store import BatchStores, StagedJob
@@ -138,6 +139,11 @@ class Regenerations:
         return await self._restorer.restore(
             backup_id, Selection(ids=tuple(ids)), on_conflict=RestoreConflictPolicy.REPLACE, on_progress=on_progress
         )
+
+    async def source_jobs(self, selection: Selection) -> Sequence[Job]:
+        """Return the existing jobs that made the selected conversations."""
+        ids = await self._store.selected_jobs(self._owner, selection.check())
+        return [await self._batches.jobs.job(self._owner, job_id) for job_id in ids]
 
     async def history(self, conversation_id: str) -> ConversationHistory:
         """Return which conversation this one replaced, and which one replaced it, the last time each."""

@@ -45,6 +45,10 @@ class RegenerationStore(Protocol):
         """Return the keys of the selected conversations."""
         ...
 
+    async def selected_jobs(self, owner: str, selection: Selection) -> Sequence[str]:
+        """Return the ids of the existing jobs that made the selected conversations."""
+        ...
+
     async def candidates(self, owner: str, keys: Sequence[int]) -> Sequence[Candidate]:
         """Return the conversations with these keys that exist, in storage order."""
         ...

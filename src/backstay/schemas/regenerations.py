@@ -21,9 +21,10 @@ class RegenerationJobOut(ApiObject):
 
 
 class RegenerationProblemOut(ApiObject):
-    """Conversations that cannot be made again for one reason; `examples` are the first ids, with details."""
+    """Conversations that cannot be made again for one reason, with the first ids; `phrase` is the reason in words."""
 
     reason: str
+    phrase: str
     count: int
     examples: list[str]
 

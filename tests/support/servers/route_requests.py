@@ -49,8 +49,11 @@ PAGES = frozenset(
         "POST /conversations/edit",
         "POST /conversations/export",
         "POST /conversations/import",
-        "POST /conversations/revert",
         "POST /conversations/one",
+        "POST /conversations/regenerate",
+        "POST /conversations/regenerate-plan",
+        "POST /conversations/regenerate-undo",
+        "POST /conversations/revert",
         "POST /conversations/review",
     )
 )
@@ -129,6 +132,13 @@ CASES: dict[str, Case] = {
     "POST /api/conversations/delete/events": Case(
         {"selection": {"conversationIds": ["{conversationId}"]}, "digest": "0" * 64}, own=(409,), names="body"
     ),
+    "POST /api/conversations/regenerate-plan": Case(
+        {"selection": {"conversationIds": ["{conversationId}"]}}, names="body"
+    ),
+    "POST /api/conversations/regenerate": Case(
+        {"selection": {"conversationIds": ["{conversationId}"]}, "digest": "0" * 64}, own=(409, 422), names="body"
+    ),
+    "POST /api/conversations/regenerate-undo": Case({"backupId": "{backupId}"}, foreign=422, own=(422,), names="body"),
     "POST /api/backup/create": Case({"conversationIds": ["{conversationId}"]}, own=(201,), names="body"),
     "GET /api/backup/download/{backupId}": Case(),
     "GET /api/backups": Case(names="nothing"),

@@ -196,4 +196,5 @@ async def import_conversations(
 @router.get("/{conversationId:id}", responses=errors(404))
 async def show_conversation(conversation_id: ConversationId, services: OwnerServices) -> ConversationOut:
     """Show one conversation with all its turns."""
-    return ConversationOut.from_conversation(await services.conversations.show(conversation_id))
+    conversation = await services.conversations.show(conversation_id)
+    return ConversationOut.from_conversation(conversation, await services.regenerations.history(conversation_id))

@@ -141,6 +141,7 @@ class ListQuery(ListFilters):
     ] = None
     undone: bool = False
     reviewed: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
+    put_back: Annotated[bool, Field(alias="putBack")] = False
 
     @property
     def list_params(self) -> dict[str, Any]:
@@ -293,6 +294,7 @@ async def show_conversation(
         conversation=conversation,
         review=conversation.review or Review(),
         statuses=list(ReviewStatus),
+        history=await services.regenerations.history(conversation_id),
     )
 
 
@@ -304,7 +306,7 @@ async def plan_delete(
     gone = await services.conversations.missing(form.to_selection(), limit=MAX_IDS)
     remaining = form.without(gone)
     if gone and not remaining.selected_ids:
-        return _gone(request, gone, remaining)
+        return gone_page(request, gone, remaining)
     plan = DeletePlanOut.from_plan(await services.conversations.plan_delete(remaining.to_selection()))
     return render_page(
         request,
@@ -344,7 +346,7 @@ async def export(
     refuse a conversation, show the plan and ask for confirmation.
     """
     if gone := await services.conversations.missing(form.to_selection(), limit=MAX_IDS):
-        return _gone(request, gone, form.without(gone))
+        return gone_page(request, gone, form.without(gone))
     export_request = ExportRequest.from_choices(**form.to_choices())
     try:
         return await exports.respond(services, form.to_selection(), export_request, state.downloads)
@@ -371,7 +373,8 @@ def _running(jobs: Sequence[Job], filters: ListQuery) -> dict[str, int]:
     return {job.id: job.counts.completed for job in running[:_MAX_LIVE_JOBS]}
 
 
-def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
+def gone_page(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
+    """Show the selected conversations that no longer exist, and offer the rest."""
     return render_page(request, "gone.html", status=404, gone=gone, remaining=remaining)
 
 

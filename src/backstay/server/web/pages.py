@@ -2,7 +2,17 @@
 
 from fastapi import FastAPI
 
-from backstay.server.web import backups, batches, conversations, edits, home, reviews, revisions, static_files
+from backstay.server.web import (
+    backups,
+    batches,
+    conversations,
+    edits,
+    home,
+    regenerations,
+    reviews,
+    revisions,
+    static_files,
+)
 from backstay.server.web.errors import page_of_problem
 from backstay.server.web.pending_uploads import PendingUploads
 
@@ -15,5 +25,6 @@ def install(app: FastAPI) -> None:
         state.files, max_bytes=settings.upload_bytes, max_owners=1 if state.local is not None else settings.max_uploads
     )
     app.state.page_of_problem = page_of_problem
-    for module in (home, static_files, batches, revisions, conversations, edits, reviews, backups):
+    pages = (home, static_files, batches, revisions, conversations, edits, regenerations, reviews, backups)
+    for module in pages:
         app.include_router(module.router)

@@ -29,6 +29,12 @@ class SqlRegenerations(SqlStore):
 
         return await self._database.read(selected_keys, owner=owner)
 
+    async def selected_jobs(self, owner: str, selection: Selection) -> Sequence[str]:
+        values = selection_values(owner, selection)
+        return await self._database.read(
+            lambda s: [job_id for (job_id,) in s.rows("selected_jobs", values, selection=selection)], owner=owner
+        )
+
     async def candidates(self, owner: str, keys: Sequence[int]) -> Sequence[Candidate]:
         return await self._database.read(lambda s: _candidates(s, owner, keys), owner=owner)
 

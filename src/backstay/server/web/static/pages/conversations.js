@@ -22,7 +22,7 @@ if (form === null) {
 function enhance(page) {
   const selection = new Selection(page.dataset);
   const boxes = [...page.querySelectorAll("input[name=id]")];
-  const [all, status, match, clear, remove, send] = ["all", "selected", "match", "clear", "delete", "export"].map((name) => page.querySelector(`[data-${name}]`));
+  const [all, status, match, clear, remove, again, send] = ["all", "selected", "match", "clear", "delete", "again", "export"].map((name) => page.querySelector(`[data-${name}]`));
   const reviewing = [...page.querySelectorAll("[data-review]")];
   let gone = null;
   let isStale = false;
@@ -40,7 +40,7 @@ function enhance(page) {
     all.indeterminate = here > 0 && here < boxes.length;
     status.textContent = selection.isEverything ? "All matching conversations are selected" : count === 0 ? "No conversations selected" : `${formatCount(count, "conversation")} selected`;
     clear.hidden = count === 0;
-    for (const button of [remove, ...reviewing]) button.disabled = count === 0;
+    for (const button of [remove, again, ...reviewing]) button.disabled = count === 0;
     send.textContent = count === 0 ? exportAll : "Export";
   };
 
