@@ -1,6 +1,6 @@
 """The plan of making conversations again, and the reasons why some cannot be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -145,7 +145,3 @@ class ConversationHistory:
     made_again_from: Replacement | None = None
     replaced_by: Replacement | None = None
     """What replaced it the last time. It may have been restored since."""
-
-
-JobPlans = Mapping[str, JobPlan]
-"""By the id of the job that made the conversations."""
