@@ -24,6 +24,7 @@ from backstay.errors import (
 from backstay.library.review import Review
 from backstay.storage.sql import replacements
 from support.data.verdicts import completed
+from support.fakes.provider import ProviderServer
 from support.fakes.workers import card
 from support.faults.batch_invariants import violations
 from support.stores.library import ALL
@@ -134,6 +135,29 @@ async def test_a_cleaned_job_is_made_again(library, path):
     assert (result.counts.completed, result.state.value) == (2, "completed")
     assert {item_id for item_id in new if new[item_id].turns != old[item_id].turns} == {"i2", "i4"}
     assert new["i2"].metadata["parameters"] == old["i2"].metadata["parameters"] == {"audience": "all"}
+
+
+async def test_the_origin_names_the_job_that_made_it_again(library):
+    """The new conversation belongs to the first job; its origin names the second one, with its recipe and attempt."""
+    old = await _ids(library)
+    with ProviderServer() as provider:
+        recipes = [Recipe(model=model, base_url=provider.base_url, turns=2) for model in ("small", "large")]
+        plan = await library.regenerations.plan(Selection(ids=(old["i1"], old["i2"])), recipes[0])
+        (job_id,) = (await library.regenerations.start(plan)).job_ids
+        first = await library.batches.resume(job_id, limit=1, concurrency=1)
+        revised = await library.batches.revise_recipe(job_id, recipes[1])
+        await library.batches.resume(job_id)
+
+    new = {each.item_id: each async for each in library.conversations.export(Selection(job_id="job"))}
+    origins = [new[item_id].metadata["generation"] for item_id in ("i1", "i2")]
+    names = ("job_id", "model", "recipe_revision", "attempt")
+    assert (first.counts.completed, revised.job.revision, revised.job.processor) == (1, 2, "large")
+    assert [[origin[name] for name in names] for origin in origins] == [
+        ["job-again-1", "small", 1, 1],
+        ["job-again-1", "large", 2, 1],
+    ]
+    assert new["i0"].metadata["generation"] == {"processor": "caller", "attempt": 1}
+    assert [revision.number for revision in await library.batches.revisions(job_id)] == [1, 2]
 
 
 async def test_only_a_recipe_is_revised(library):

@@ -28,17 +28,20 @@ class Provenance:
     """The origin that all conversations of one run share."""
 
     settings: Mapping[str, Any]
-    """The model with the settings that shape its answers; or the name of another processor."""
+    """The model with the settings that shape its answers; or the name of another processor.
+
+    If the job makes conversations again, also its name, since they are stored as those of the job that made them first.
+    """
 
     @classmethod
     def from_job(cls, job: Job, revision: int | None) -> Self:
         """Return the origin for a run that follows this revision of the job's recipe, or none."""
-        recipe = job.recipe
+        recipe, maker = job.recipe, {"job_id": job.id} if job.regenerates is not None else {}
         if recipe is None or revision is None:
-            return cls({"processor": job.processor if recipe is None else CALLER})
+            return cls({**maker, "processor": job.processor if recipe is None else CALLER})
         settings = {name: recipe.get(name) for name in _SETTINGS}
         parameters = {name: recipe.get("parameters", {}).get(name) for name in _PARAMETERS}
-        chosen = {"model": recipe["model"], "recipe_revision": revision, **settings, **parameters}
+        chosen = {**maker, "model": recipe["model"], "recipe_revision": revision, **settings, **parameters}
         return cls({name: value for name, value in chosen.items() if value is not None})
 
     def metadata(self, claimed: ClaimedItem, usage: AttemptUsage) -> Mapping[str, Any]:

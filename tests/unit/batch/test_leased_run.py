@@ -50,7 +50,9 @@ async def test_a_stop_that_cannot_be_marked_is_logged_under_every_lease(tmp_path
     stop = StopSignal()
     run = LeasedRun(
         store=_Store(stop),
-        job=SimpleNamespace(id="job", owner="local", settings=JobSettings(), processor="caller", recipe=None),
+        job=SimpleNamespace(
+            id="job", owner="local", settings=JobSettings(), processor="caller", recipe=None, regenerates=None
+        ),
         callee=CallableProcessor.from_processor(lambda item: None),
         options=WorkerOptions(concurrency=1, limit=None, grace_seconds=0.0, lease_seconds=15.0),
         monitor=_Monitor(),
