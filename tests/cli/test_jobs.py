@@ -227,7 +227,7 @@ def test_deleted_conversations_are_made_again(within, backstay):
     assert status.out.startswith("topics: completed, 3 of 3, 1 of them deleted\n")
     assert "  deleted    make them again with backstay retry topics --deleted\n" in status.out
     assert (detail["completed"], detail["deleted"], detail["withoutInput"]) == (3, 1, 0)
-    assert refused.one_line_error() == "--deleted returns all such items; leave out their ids"
+    assert refused.one_line_error() == "Choose one of --failed, --deleted, --rejected and ids of items"
     assert retried.out == "topics: 1 item returned to pending to make the deleted conversations again.\n"
     assert retried.err == "Continue with: backstay resume topics\n"
     assert (again.json["retried"], again.json["job"]["pending"]) == (0, 1)

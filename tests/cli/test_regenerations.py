@@ -135,3 +135,41 @@ def test_a_conversation_shows_what_it_replaced(within, made):
     assert (shown["madeAgainFrom"]["oldId"], shown["replacedBy"]) == (made["Tea"], None)
     assert gone.code == 1
     assert f"it was made again as '{new}', and {result['backupId']} holds it" in gone.err
+
+
+def test_rejected_conversations_are_made_again(within, backstay):
+    """`retry --rejected` asks, backs up, and creates the job that makes them again when it is resumed."""
+    within("run", backstay.write("topics.csv", "Gardens", "Tea", "Bridges"), "--model", "scripted")
+    old = _ids(within)
+    within("conversations", "reject", old["Tea"], old["Bridges"])
+
+    asked = within("retry", "topics", "--rejected")
+    retried = within("retry", "topics", "--rejected", "--yes")
+    waiting = _ids(within)
+    twice = within("retry", "topics", "--rejected", "--yes")
+    resumed = within("resume", "topics-again-1")
+    new = _ids(within)
+    nothing = within("retry", "topics", "--rejected", "--json").json
+
+    assert (asked.code, "Back up 2 conversations, and make them again?" in asked.err) == (2, True)
+    assert retried.out == "topics-again-1: 2 rejected conversations of topics to make again.\n"
+    assert retried.err.splitlines()[-1] == "Continue with: backstay resume topics-again-1"
+    assert waiting == old
+    assert (twice.code, "2 being made again already" in twice.err) == (2, True)
+    assert (resumed.code, resumed.out) == (0, resumed.out)
+    assert {topic for topic in old if new[topic] != old[topic]} == {"Tea", "Bridges"}
+    assert within("conversations", "list", "--rejected", "--json").json["conversations"] == []
+    assert (nothing["retried"], nothing["job"]["id"]) == (0, "topics")
+
+
+def test_failed_rejected_and_deleted_exclude_each_other(within, backstay):
+    """`retry --failed` is what `retry` does by default; two of the options at once are wrong usage."""
+    within("run", backstay.write("topics.csv", "Tea", "a bad one"), "--processor", "made:picky")
+
+    failed = within("retry", "topics", "--failed")
+    both = within("retry", "topics", "--failed", "--rejected")
+    unknown = within("retry", "nowhere", "--rejected", "--yes")
+
+    assert failed.out == "topics: 1 failed item returned to pending.\n"
+    assert both.code == 2
+    assert (unknown.code, "Job 'nowhere' not found" in unknown.err) == (1, True)

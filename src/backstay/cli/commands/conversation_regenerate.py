@@ -157,6 +157,12 @@ async def _start(
     if dry_run:
         out.print_result(lambda: schemas.RegenerationPlanOut.from_plan(plan), *_format_plan(plan))
         return ExitStatus.USAGE if plan.refusals else ExitStatus.DONE
+    return await confirm_and_start(session, plan, yes=yes)
+
+
+async def confirm_and_start(session: CommandSession, plan: "RegenerationPlan", *, yes: bool) -> "RegenerationStart":
+    """Show a plan and ask, unless `yes` is set; make the backup and create the jobs. Raises CannotRegenerate."""
+    backstay, out = await session.open(), session.out
     plan.check()
     if not yes:
         for line in _format_plan(plan):

@@ -1,16 +1,20 @@
 """`backstay failed`, `retry` and `skip`: show the failed items of a job, and change the state of items."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backstay.batch.deleted_results import DeletedRetryResult
-from backstay.cli import reminders, schemas
+from backstay.cli import key_permission, reminders, schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.options import JobArgument
+from backstay.cli.commands.conversation_regenerate import confirm_and_start
+from backstay.cli.exit_status import ExitStatus
+from backstay.cli.invocation import run_async
+from backstay.cli.options import AllowKey, JobArgument, Yes
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import format_count, printable, printable_lines
-from backstay.errors import SettingsError
+from backstay.errors import EmptySelection, SettingsError
 from backstay.library.id_text import parse_printed_id, printed_id
 
 if TYPE_CHECKING:
@@ -65,7 +69,7 @@ async def failed(
 
 
 @command()
-async def retry(
+def retry(
     session: CommandSession,
     job: JobArgument,
     items: Annotated[
@@ -76,22 +80,40 @@ async def retry(
             parser=parse_printed_id,
         ),
     ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Return all failed items, as by default.")] = False,
     deleted: Annotated[
         bool, typer.Option("--deleted", help="Return all items whose conversations were deleted.")
     ] = False,
-) -> None:
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Make the rejected conversations again, in a job of their own.")
+    ] = False,
+    allow_key: AllowKey = None,
+    yes: Yes = False,
+) -> int:
     """Return failed items to pending, or those whose conversations were deleted.
 
     `backstay resume` then processes them.
+
+    With --rejected, it shows a plan, asks, backs up the rejected conversations, and creates a job such as
+    topics-again-1. `backstay resume` runs that job: each rejected conversation stays until its new one takes its place.
+    `backstay conversations regenerate` can do so with another recipe or model.
 
     \b
     Examples:
       backstay retry topics
       backstay retry topics topic-17 topic-42
       backstay retry topics --deleted
+      backstay retry topics --rejected --yes
     """
-    if deleted and items:
-        raise SettingsError("--deleted returns all such items; leave out their ids", setting="deleted")
+    if failed + deleted + rejected + bool(items) > 1:
+        raise SettingsError("Choose one of --failed, --deleted, --rejected and ids of items", setting="retry")
+    if rejected:
+        work = partial(_retry_rejected, session, job, yes=yes)
+        return key_permission.with_permission(lambda: run_async(session.run(work())), allow_key)
+    return run_async(session.run(_retry(session, job, items, deleted=deleted)))
+
+
+async def _retry(session: CommandSession, job: str, items: list[str] | None, *, deleted: bool) -> ExitStatus:
     batches = (await session.open()).batches
     if deleted:
         result = await batches.retry_deleted(job)
@@ -109,6 +131,31 @@ async def retry(
     if count and after.state != "running":
         session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
     await session.remind(except_job=job)
+    return ExitStatus.DONE
+
+
+async def _retry_rejected(session: CommandSession, job: str, *, yes: bool) -> ExitStatus:
+    """Create the job that makes the rejected conversations of a job again."""
+    from backstay.library.review import ReviewStatus
+    from backstay.library.selection import Selection
+
+    regenerations = (await session.open()).regenerations
+    created, count = job, 0
+    try:
+        plan = await regenerations.plan(Selection(job_id=job, status=ReviewStatus.REJECTED))
+        created = (await confirm_and_start(session, plan, yes=yes)).job_ids[0]
+        count = plan.conversations
+    except EmptySelection:
+        pass  # no conversation is rejected, or the job does not exist, which the next line reports
+    after = await (await session.open()).batches.checkpoint(created)
+    session.out.print_result(
+        lambda: schemas.RetryOut(job=schemas.JobOut.from_job(after), retried=count),
+        f"{printed_id(created)}: {format_count(count, 'rejected conversation')} of {printed_id(job)} to make again.",
+    )
+    if count:
+        session.out.note(f"Continue with: {session.invocation.job_command('resume', created)}")
+    await session.remind(except_job=created)
+    return ExitStatus.DONE
 
 
 @command()
