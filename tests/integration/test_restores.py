@@ -6,6 +6,7 @@ import json
 import pytest
 
 from backstay import Backstay, Selection
+from backstay.backup.item_links import ItemLinks
 from backstay.backup.restore_plan import ConflictKind
 from backstay.errors import (
     BackupUnusable,
@@ -348,20 +349,52 @@ async def test_a_deleted_result_may_be_generated_again(library, half):
     assert await library.conversations.count(Selection(job_id="half")) == 1
 
 
-async def test_of_two_results_that_were_deleted_the_latest_is_the_items(library, half):
-    """If two deleted results of one item are restored, the latest one is its result."""
-    first = await library.conversations.delete(Selection(job_id="half"))
-    await library.batches.retry("half", ["a"])
-    await half()
-    before = await _results(library, "half")
-    second = await library.conversations.delete(Selection(job_id="half"))
+@pytest.fixture
+async def deleted_twice(library, half):
+    """Delete a result, make it again and delete that one too; return both ids, each with its backup."""
+    results = []
+    for _ in range(2):
+        if results:
+            await library.batches.retry("half", ["a"])
+            await half()
+        (conversation,) = await library.conversations.list(Selection(job_id="half"))
+        deleted = await library.conversations.delete(Selection(job_id="half"))
+        results.append((conversation.id, deleted.backup_id))
+    return results
 
-    older = await library.backups.restore(first.backup_id)
-    newer = await library.backups.restore(second.backup_id)
 
-    assert (older.restored, older.relinked, older.unlinked) == (1, 0, 1)
-    assert (newer.restored, newer.relinked, newer.unlinked) == (1, 1, 0)
-    assert await _results(library, "half") == before
+async def test_the_first_to_be_restored_is_the_result(library, deleted_twice):
+    """Of two deleted results of one item, the first to be restored is its result, and the other then conflicts."""
+    (older, older_backup), (newer, newer_backup) = deleted_twice
+
+    restored = await library.backups.restore(older_backup)
+    planned = await library.backups.plan_restore(newer_backup)
+    with pytest.raises(RestoreConflict, match=f"the item of conversation '{newer}' has conversation '{older}' now"):
+        await library.backups.restore(newer_backup)
+    skipped = await library.backups.restore(newer_backup, on_conflict="skip")
+    results = await _results(library, "half")
+    replaced = await library.backups.restore(newer_backup, on_conflict="replace")
+
+    assert (restored.restored, restored.relinked, restored.unlinked) == (1, 1, 0)
+    assert [(each.id, str(each.kind), each.other_id) for each in planned.listed_conflicts] == [(newer, "item", older)]
+    assert (skipped.restored, skipped.skipped) == (0, 1)
+    assert ("a", "completed", older, None) in results
+    assert (replaced.restored, replaced.replaced, replaced.relinked) == (1, 1, 1)
+    assert ("a", "completed", newer, None) in await _results(library, "half")
+    assert violations(library.settings.database_url, at_rest=False) == []
+
+
+async def test_without_the_link_an_item_would_have_two(library, deleted_twice, monkeypatch):
+    """The control: if a deleted result kept its place, both conversations would be restored, one without its item."""
+    (_, older_backup), (_, newer_backup) = deleted_twice
+    monkeypatch.setattr(ItemLinks, "_lacks_result", lambda _, item, __: not item.is_completed)
+
+    older = await library.backups.restore(older_backup)
+    await library.backups.restore(newer_backup)
+
+    assert (older.restored, older.unlinked) == (1, 1)
+    broken = violations(library.settings.database_url, at_rest=False)
+    assert "B2: item a of half has 2 conversations" in broken
 
 
 @pytest.fixture

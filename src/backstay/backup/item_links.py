@@ -55,6 +55,10 @@ class SourceItem:
     def is_completed(self) -> bool:
         return self.state == "completed"
 
+    def may_have_made(self, conversation: ArchivedConversation) -> bool:
+        """Return whether the conversation is not older than the item's job."""
+        return conversation.created_at >= self.job_created_at
+
 
 SourceItems = Mapping[ItemName, SourceItem]
 
@@ -77,22 +81,28 @@ class ItemLinks:
         """Return which conversations of a chunk become results, by item, and count linked and unlinked ones.
 
         A completed item keeps the result that it records, unless a conversation whose id is in `replacing_ids` names
-        it: that one becomes its result. An item that is not completed is linked to the last conversation that names it.
+        it: that one becomes its result. An item that is not completed, or whose result was deleted, is linked to the
+        last conversation that names it; its deleted result comes before others.
         """
         results: dict[ItemKey, tuple[ArchivedConversation, SourceItem]] = {}
         for conversation in conversations:
             item = items.get(conversation.item)
             if item is None:
                 continue
-            completes_item = not item.is_completed and item.key not in self._newly_completed
+            is_linked = item.key in self._newly_completed
             is_its_result = item.conversation_id == conversation.id or conversation.id in replacing_ids
-            becomes_result = completes_item or is_its_result
+            completes_item = not is_linked and not is_its_result and self._lacks_result(item, conversation)
+            becomes_result = completes_item or (is_its_result and not is_linked)
             self.linked += becomes_result
             self.unlinked += not becomes_result
             if completes_item:  # a later conversation of this item takes the place of this one, so one link is counted
                 self._newly_completed.add(item.key)
-            if is_its_result or item.key in self._newly_completed:
+            if is_linked or becomes_result:
                 results[item.key] = (conversation, item)
-        for key in results:
-            self.linked_items.add(key)
+                self.linked_items.add(item.key)
         return results
+
+    def _lacks_result(self, item: SourceItem, conversation: ArchivedConversation) -> bool:
+        if not item.is_completed:
+            return True
+        return item.is_deleted and item.key not in self.linked_items and item.may_have_made(conversation)

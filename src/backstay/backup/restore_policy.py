@@ -76,7 +76,7 @@ def _conflict(
         return ConflictingConversation(conversation.id, kind, conversation.id)
     if item is None or item.is_deleted or item.conversation_id in (None, conversation.id) or item.key in linked:
         return None
-    if conversation.created_at < item.job_created_at:  # made by a discarded job of the same id
+    if not item.may_have_made(conversation):  # but a discarded job of the same id
         return None
     return ConflictingConversation(conversation.id, ConflictKind.ITEM, item.conversation_id)
 

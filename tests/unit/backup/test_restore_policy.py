@@ -178,6 +178,46 @@ def test_a_pending_item_gets_the_last_conversation_that_names_it():
     assert _ITEM.key in links.linked_items
 
 
+_DELETED = replace(_ITEM, is_deleted=True)
+
+
+def test_an_item_of_a_deleted_result_gets_a_restored_one():
+    """An item whose result was deleted is linked to a conversation that names it, in place of the deleted one."""
+    links, restored = ItemLinks(), _conversation("c1")
+
+    assert links.link([restored], {("job", "i3"): _DELETED})[_ITEM.key][0] is restored
+    assert (links.linked, links.unlinked) == (1, 0)
+
+
+@pytest.mark.parametrize("order", [("c1", "other"), ("other", "c1")])
+@pytest.mark.parametrize("is_written", [True, False], ids=["restore", "plan"])
+@pytest.mark.parametrize("chunk_size", [1, 2])
+def test_the_deleted_result_itself_comes_before_others(order, is_written, chunk_size):
+    """If a backup has the deleted result and another conversation of its item, the result is linked, in any order.
+
+    A plan reads the same items for each chunk, while a restore finds what it has linked before.
+    """
+    links, conversations, result = ItemLinks(), [_conversation(name) for name in order], _DELETED
+    for first in range(0, 2, chunk_size):
+        for linked, _ in links.link(conversations[first : first + chunk_size], {("job", "i3"): result}).values():
+            last = linked
+            if is_written:
+                result = replace(_ITEM, conversation_id=linked.id)
+
+    assert last.id == "other"
+    assert (links.linked, links.unlinked) == (1, 1)
+
+
+def test_a_deleted_result_of_a_newer_job_keeps_its_item():
+    """A conversation that a discarded job of the same id made does not become the result of the newer job's item."""
+    links = ItemLinks()
+
+    assert (
+        links.link([_conversation()], {("job", "i3"): replace(_DELETED, job_created_at="2025-03-01T00:00:00Z")}) == {}
+    )
+    assert (links.linked, links.unlinked) == (0, 1)
+
+
 def test_a_set_of_item_keys_holds_exactly_what_was_added():
     """A set of item keys tells neighbours, other jobs and positions beyond its end apart."""
     keys = ItemKeySet()
