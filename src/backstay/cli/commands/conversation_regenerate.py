@@ -14,7 +14,7 @@ from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.invocation import run_async
 from backstay.cli.options import AllowKey, BadRowOptions, Concurrency, RateOptions, Yes
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
-from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
+from backstay.cli.selection_options import SelectionOptions, refuse_unknown
 from backstay.cli.text import format_count, format_size, printable
 from backstay.errors import EmptySelection, SettingsError
 from backstay.library.id_text import printed_id
@@ -150,7 +150,7 @@ async def _start(
     try:
         plan = await backstay.regenerations.plan(selection, process, model=model)
     except EmptySelection:
-        await refuse_unknown_job(backstay, selection)
+        await refuse_unknown(backstay, selection)
         nothing = schemas.RegenerationOut(backup_id=None, undo=None, runs=[])
         out.print_result(lambda: nothing, "Nothing to make again.")
         return ExitStatus.DONE
