@@ -32,7 +32,7 @@ def _ids(within, *options):
 @pytest.mark.parametrize(
     ("options", "ids"),
     [
-        (["--model", "m1"], ["a"]),
+        (["--made-with", "m1"], ["a"]),
         (["--persona-contains", "BAKER"], ["b"]),
         (["--topic-contains", "light"], ["c"]),
         (["--min-turns", "3"], ["b"]),

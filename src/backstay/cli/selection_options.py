@@ -39,8 +39,8 @@ class ConditionOptions:
     persona_contains: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only those whose persona contains TEXT, ignoring case.")
     ] = None
-    model: Annotated[
-        str | None, typer.Option(metavar="M", help="Only those by this model, such as openai:gpt-4o-mini.")
+    made_with: Annotated[
+        str | None, typer.Option(metavar="M", help="Only those made with this model, such as openai:gpt-4o-mini.")
     ] = None
     min_turns: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=MAX_INTEGER, help="Only those with N turns or more.")
@@ -94,7 +94,7 @@ class ConditionOptions:
             created_after=_moment(self.newer_than, "--newer-than"),
             topic_contains=self.topic_contains,
             persona_contains=self.persona_contains,
-            model=self.model,
+            model=self.made_with,
             min_turns=self.min_turns,
             max_turns=self.max_turns,
             min_characters=self.min_characters,
@@ -113,7 +113,7 @@ class ConditionOptions:
             ("--topic-contains", self.topic_contains),
             ("--persona", self.persona),
             ("--persona-contains", self.persona_contains),
-            ("--model", self.model),
+            ("--made-with", self.made_with),
             ("--min-turns", self.min_turns),
             ("--max-turns", self.max_turns),
             ("--min-characters", self.min_characters),
