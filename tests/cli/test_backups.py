@@ -38,7 +38,17 @@ def test_import_reports_its_result(within, backstay, library):
 
     assert ended.out == "rows.jsonl: 0 conversations imported, 30 were already stored.\n"
     counts = {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
-    assert answer.json == {**counts, "badRows": 0, "badRowReasons": [], "warned": 0, "warnings": [], "notes": []}
+    import_id = answer.json["importId"]
+    assert import_id.startswith("import-")
+    assert answer.json == {
+        **counts,
+        "importId": import_id,
+        "badRows": 0,
+        "badRowReasons": [],
+        "warned": 0,
+        "warnings": [],
+        "notes": [],
+    }
 
 
 def test_import_puts_a_prefix_before_ids(within, backstay):

@@ -14,7 +14,8 @@ def test_an_import_warns(within, backstay):
     answer = within("conversations", "import", "rows.jsonl", "--json")
 
     assert (ended.code, ended.out) == (0, "rows.jsonl: 1 conversation imported.\n")
-    assert ended.err == f"Warning: {_REASON}.\n"
+    assert ended.err.startswith("Select them with: --import import-")
+    assert ended.err.endswith(f"\nWarning: {_REASON}.\n")
     assert answer.json["warned"] == 1
     assert answer.json["warnings"] == [
         {"kind": "no_assistant", "count": 1, "first": {"turn": 1, "line": 1, "conversationId": "x", "file": None}}

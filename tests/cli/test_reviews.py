@@ -74,7 +74,7 @@ def test_a_list_by_review_names_its_next_page(within, ids):
     page = within("conversations", "list", "--unreviewed", "--tag", "two words", "--limit", "1")
 
     words = "conversations list --unreviewed '--tag=two words' --limit=1 --before="
-    assert page.err.startswith(f"Next page: backstay {words}")
+    assert page.err.startswith(f"1 of 3 conversations.\nNext page: backstay {words}")
 
 
 def test_a_review_is_taken_back(within, ids):

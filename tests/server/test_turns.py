@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from backstay.library.lists import ConversationLists
 from backstay.library.service import Conversations
 from backstay.storage.sql import reader_pool
 from support.harness.async_waiting import until
@@ -93,7 +94,7 @@ async def test_a_request_of_a_client_that_has_gone(settings, monkeypatch, method
             raise
         return []
 
-    monkeypatch.setattr(Conversations, "list", endless)
+    monkeypatch.setattr(ConversationLists, "page", endless)
     monkeypatch.setattr(Conversations, "plan_delete", endless)
     path = "/api/conversations" if method == "GET" else "/api/conversations/delete-plan"
     async with serving(settings) as api:

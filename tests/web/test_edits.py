@@ -278,6 +278,7 @@ async def test_all_edited_conversations_are_selected(browser, server):
     async with page_of(browser, server) as (page, seen):
         await page.goto("/conversations?persona=none")
         await page.goto("/conversations")
+        await page.get_by_text("More filters").click()
         await page.get_by_label("Edited only").check()
         await page.get_by_role("button", name="Search").click()
         await page.wait_for_url("**edited=true*")

@@ -49,11 +49,13 @@ async def test_a_conversation_is_reviewed_on_its_page(local, browser):
 
 
 async def test_selected_conversations_are_reviewed_from_the_list(local, browser):
-    """Each button reviews the selected conversations, and shows the same filters again."""
+    """Each button reviews the selected conversations, and shows the same page of the list again."""
     ids = await local.made(3)
     chosen = {"id": ids[:2]}
 
-    kept = await browser.post("/conversations/review", data={**chosen, "change": "kept", "status": "unreviewed"})
+    kept = await browser.post(
+        "/conversations/review", data={**chosen, "change": "kept", "place": "status=unreviewed&sort=longest"}
+    )
     await browser.post("/conversations/review", data={**chosen, "change": "rating", "newRating": "2"})
     await browser.post("/conversations/review", data={**chosen, "change": "tag", "newTag": HOSTILE})
     await browser.post("/conversations/review", data={"change": "rejected", "scope": "all", "ratingBelow": "3"})
@@ -62,7 +64,7 @@ async def test_selected_conversations_are_reviewed_from_the_list(local, browser)
         "/conversations", params={"status": "rejected", "ratingFrom": "2", "ratingBelow": "3", "tag": HOSTILE.strip()}
     )
 
-    assert kept.headers["location"] == "/conversations?reviewed=2&status=unreviewed"
+    assert kept.headers["location"] == "/conversations?status=unreviewed&sort=longest&reviewed=2"
     assert "2 conversations reviewed." in page
     assert '<option value="unreviewed" selected>' in page
     assert by_review.text.count('name="id"') == 2

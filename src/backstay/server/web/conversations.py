@@ -95,8 +95,10 @@ class ListFilters(BaseModel):
     @property
     def for_api(self) -> dict[str, Any]:
         """The filters that are set, as the API names them in a selection."""
-        selection = SelectionIn.model_construct(**self._conditions)
-        return selection.model_dump(mode="json", by_alias=True, include=set(self._conditions))
+        conditions: dict[str, Any] = self._conditions
+        if "tags" in conditions:
+            conditions["tags"] = list(conditions["tags"])
+        return SelectionIn.model_construct(**conditions).model_dump(mode="json", by_alias=True, include=set(conditions))
 
     def to_selection(self) -> Selection:
         """Return the selection of all matching conversations."""
