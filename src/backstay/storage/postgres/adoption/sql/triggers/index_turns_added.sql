@@ -1,11 +1,3 @@
 -- Note in the index the conversations to which the app adds turns.
-{% extends "triggers/base.sql" %}
-{% set name, table, view, event = "index_turns_added", turns, "turns", "INSERT" %}
-{% set scope = "REFERENCING NEW TABLE AS changed FOR EACH STATEMENT" %}
-{% block body %}
-    INSERT INTO {{ schema }}.unindexed_conversations (owner, first_key, last_key)
-    SELECT DISTINCT side.owner, side.key, side.key
-      FROM changed AS changed ({{ parent_position }})
-      JOIN {{ schema }}.adopted_conversations AS side ON side.app_id = changed.parent
-     WHERE side.owner IS NOT NULL;
-{% endblock %}
+{% extends "triggers/index_turns.sql" %}
+{% set name, event, rows = "index_turns_added", "INSERT", "NEW" %}
