@@ -48,6 +48,19 @@ async def test_a_conversation_is_reviewed_on_its_page(local, browser):
     assert (await _review(local, first))["reviewedAt"] is None
 
 
+async def test_any_place_is_returned_to(local, browser):
+    """A form with a place that no list has is stored, and what is wrong with the place is for the list to say."""
+    (one,) = await local.made(1)
+
+    answer = await browser.post(
+        "/conversations/review", data={"id": one, "change": "kept", "place": "page=2&request=x"}
+    )
+
+    assert answer.headers["location"] == "/conversations?page=2&request=x&reviewed=1"
+    assert (await _review(local, one))["status"] == "kept"
+    assert (await browser.get(answer.headers["location"])).status_code == 422
+
+
 async def test_selected_conversations_are_reviewed_from_the_list(local, browser):
     """Each button reviews the selected conversations, and shows the same page of the list again."""
     ids = await local.made(3)

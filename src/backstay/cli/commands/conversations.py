@@ -32,7 +32,7 @@ _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED", "REVIEW
 async def list_conversations(
     session: CommandSession,
     conditions: ConditionOptions,
-    sort: Annotated[Sort, typer.Option(help="Order of the list.")] = Sort.NEWEST,
+    sort: Annotated[Sort, typer.Option(help="Order of the list; by rating, only those with one.")] = Sort.NEWEST,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=MAX_LIST_ENTRIES, help="Maximum number of conversations.")
     ] = 50,

@@ -28,7 +28,7 @@ EmptyIsNone = BeforeValidator(_empty_to_none)
 ShortText = Annotated[Annotated[Text, Field(max_length=MAX_NAME)] | None, EmptyIsNone]
 
 
-def redirect_to(request: Request, page: str, **query: str | int | None) -> RedirectResponse:
+def redirect_to(request: Request, page: str, /, **query: str | int | None) -> RedirectResponse:
     """Redirect from a form to a page, so that reloading does not repeat the action."""
     params = {name: value for name, value in query.items() if value is not None}
     root = request.scope.get("root_path", "")
