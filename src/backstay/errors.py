@@ -6,8 +6,9 @@
       NotFound               JobNotFound, ItemNotFound, ConversationNotFound, VersionNotFound, BackupNotFound,
                              ImportNotFound, StoreNotFound
       Conflict               JobDiffers, ItemsDiffer, RecipeRevised, InvalidTransition, LeaseLost, JobHasWorkers,
-                             ConversationExists, ConversationChanged, EditBlocked, RestoreConflict, ReplacementRefused,
-                             PlanOutdated, DeleteBlocked, BackupInUse, IdempotencyKeyReused, IdempotencyKeyInFlight
+                             ConversationExists, ConversationChanged, ReviewChanged, EditBlocked, RestoreConflict,
+                             ReplacementRefused, PlanOutdated, DeleteBlocked, BackupInUse, IdempotencyKeyReused,
+                             IdempotencyKeyInFlight
       Refused                JobNameNeeded, ConfirmationNeeded, ProcessorNotPortable, EmptySelection, NothingToRun,
                              CannotAdopt, CannotRegenerate, AdoptedTableNotWritable, ProcessorNotAllowed, LossyExport,
                              ConversationUnwritable
@@ -186,6 +187,12 @@ class ConversationExists(Conflict):
 
 class ConversationChanged(Conflict):
     """The conversation was changed since the editor read it, so the edit was not stored."""
+
+    remedy = Remedy.READ_AGAIN
+
+
+class ReviewChanged(Conflict):
+    """The review of a conversation was changed since the reviewer read it, so the new one was not stored."""
 
     remedy = Remedy.READ_AGAIN
 

@@ -4,12 +4,14 @@ import asyncio
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from backstay import Backstay, ReviewChange, ReviewChangeResult, Selection
 from backstay.errors import ConversationNotFound, EmptySelection, SettingsError
+from backstay.library.review import Review
 from integration._killed_review import CHANGE
 from support.data.conversations import items
 from support.fakes.processors import Writer
@@ -17,6 +19,7 @@ from support.stores.sql import ask
 
 _ALL = Selection(everything=True)
 _STEP = 500
+_FULL = [f"tag {n}" for n in range(50)]
 
 
 async def _fill(backstay, count):
@@ -78,6 +81,55 @@ async def test_a_name_that_is_not_allowed_is_refused(backstay, name):
     """The name of a reviewer is one line of valid Unicode."""
     with pytest.raises(SettingsError, match="The name of the reviewer"):
         await backstay.reviews.change(_ALL, CHANGE, reviewer=name)
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["all", "by id"])
+async def test_too_many_tags_are_refused_before_anything_changes(backstay, by_id):
+    """A conversation of a later step that would have 51 tags is named, and no step is changed."""
+    await _fill(backstay, _STEP + 10)
+    stored = [each.id async for each in backstay.conversations.export()]
+    await backstay.reviews.change(Selection(ids=(stored[-1],)), ReviewChange(tags=_FULL))
+    selection = Selection(ids=tuple(stored)) if by_id else _ALL
+
+    with pytest.raises(
+        SettingsError, match=f"Conversation '{stored[-1]}': A conversation may have at most 50 tags, not 51"
+    ):
+        await backstay.reviews.change(selection, ReviewChange(add_tags=["a tag", _FULL[0]]))
+    left = await _reviews(backstay)
+    swapped = await backstay.reviews.change(selection, ReviewChange(add_tags=["a tag"], remove_tags=[_FULL[0]]))
+
+    assert left[:-1] == [None] * (_STEP + 9)
+    assert swapped.changed == _STEP + 10
+
+
+async def test_tags_that_others_add_meanwhile_stop_a_change_that_says_what_it_did(path):
+    """If a conversation gets its tags after the check, the message says how many others were changed before."""
+    async with Backstay.open(path) as backstay:
+        await _fill(backstay, _STEP + 10)
+        *_, last = [each.id async for each in backstay.conversations.export()]
+
+        async def fill():
+            async with Backstay.open(path) as other:
+                await other.reviews.change(Selection(ids=(last,)), ReviewChange(tags=_FULL))
+
+        def fill_in_a_thread(_):
+            with ThreadPoolExecutor() as pool:
+                pool.submit(asyncio.run, fill()).result()
+
+        message = f"'{last}': .* not 51; {_STEP} of the others were changed before, and the rest was not"
+        with pytest.raises(SettingsError, match=message):
+            await backstay.reviews.change(_ALL, ReviewChange(add_tags=["a tag"]), on_progress=fill_in_a_thread)
+        reviews = await _reviews(backstay)
+
+    assert [review is not None for review in reviews] == [True] * _STEP + [False] * 9 + [True]
+
+
+async def test_a_review_is_expected_of_one_conversation_only(backstay):
+    """A review can be expected of one id, and not of a selection, whose reviews differ."""
+    await _fill(backstay, 2)
+
+    with pytest.raises(SettingsError, match="A review can be expected of one conversation only"):
+        await backstay.reviews.change(_ALL, CHANGE, expected=Review().digest())
 
 
 async def test_changes_of_two_libraries_at_once_both_hold(path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from backstay.library.review import Review, ReviewStatus
 from support.servers.api import ANN, ENOUGH, LOCAL, bearer, libraries, serving
 
 settings = libraries(ENOUGH)
@@ -35,11 +36,31 @@ async def test_a_review_is_changed_and_shown(api):
 
     review = changed.json()["review"]
     assert (changed.status_code, review.pop("reviewedAt")[-1]) == (200, "Z")
+    assert review.pop("digest") == Review(ReviewStatus.REJECTED, 2, (HOSTILE, "a"), HOSTILE).digest()
     assert review == {
         "status": "rejected", "rating": 2, "note": HOSTILE, "tags": [HOSTILE, "a"], "reviewer": ANN,
     }  # fmt: skip
     assert [cleared.json()["review"][name] for name in ("status", "rating", "tags")] == ["rejected", None, [HOSTILE]]
     assert changed.json()["updatedAt"] == (await api.ann.get(path)).json()["updatedAt"]
+
+
+async def test_a_newer_review_is_not_overwritten(api):
+    """A change that expects an earlier review is refused with the current one and what was sent, unless it changes
+    nothing; one that expects the current review is stored."""
+    first, *_ = await _ids(api.ann)
+    path = f"/api/conversations/{first}"
+    read = (await api.ann.get(path)).json()["review"]["digest"]
+
+    newer = (await api.ann.patch(path, json={"rating": 2, "expected": read})).json()["review"]
+    refused = await api.ann.patch(path, json={"note": "mine", "expected": read})
+    repeated = await api.ann.patch(path, json={"rating": 2, "expected": read})
+    stored = await api.ann.patch(path, json={"note": "mine", "expected": newer["digest"]})
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (409, "review_changed")
+    assert (error["details"]["current"], error["details"]["submitted"]) == (newer, {"note": "mine"})
+    assert (repeated.status_code, repeated.json()["review"]) == (200, newer)
+    assert (stored.json()["review"]["note"], stored.json()["review"]["rating"]) == ("mine", 2)
 
 
 async def test_a_selection_is_reviewed_and_listed(api):

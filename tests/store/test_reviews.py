@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay.errors import SettingsError
+from backstay.errors import ReviewChanged, SettingsError
 from backstay.library.lists import ConversationLists
 from backstay.library.review import Review, ReviewStatus
 from backstay.library.review_change import ReviewChange, ReviewChangeResult
@@ -153,6 +153,46 @@ async def test_too_many_tags_are_refused_by_name(store):
 
     assert caught.value.context["setting"] == "tags"
     assert await _review(store, "a") is None
+
+
+async def test_the_conversation_with_too_many_tags_is_found(store):
+    """A selected conversation that a change would give too many tags is named, and counted without the tags that the
+    change adds or removes."""
+    await _store_conversations(store, "a", "b")
+    await _store_conversations(store, "theirs", owner="you")
+    full = [f"tag {n}" for n in range(50)]
+    await _change(store, ["b"], ReviewChange(tags=full))
+    await _change(store, ["theirs"], ReviewChange(tags=full), owner="you")
+
+    async def check(*added, selection=_ALL, remove=(), owner=OWNER):
+        await store.reviews.refuse_too_many_tags(owner, selection, ReviewChange(add_tags=added, remove_tags=remove))
+
+    with pytest.raises(SettingsError, match=r"Conversation 'b': A conversation may have at most 50 tags, not 52"):
+        await check("one", "two", "tag 1")
+    with pytest.raises(SettingsError, match=r"'b': .* not 51"):
+        await check("one", "two", selection=Selection(ids=("a", "b"), status="unreviewed"), remove=["tag 1"])
+
+    await check("tag 1", "tag 2")
+    await check("one", remove=["tag 1"])
+    await check("one", selection=Selection(ids=("a",)))
+
+
+async def test_one_of_two_changes_that_expect_the_same_review_is_stored(store):
+    """Of changes at once that were made from the same review, one is stored and the others are refused."""
+    await _store_conversations(store, "a")
+    expected = Review().digest()
+
+    results = await asyncio.gather(
+        *(
+            store.reviews.change(OWNER, _ALL, ["a"], ReviewChange(note=f"{n}"), reviewer=None, expected=expected)
+            for n in range(6)
+        ),
+        return_exceptions=True,
+    )
+
+    (winner,) = [n for n, result in enumerate(results) if result == ReviewChangeResult(changed=1, unchanged=0)]
+    assert sum(isinstance(result, ReviewChanged) for result in results) == 5
+    assert (await _review(store, "a")).note == str(winner)
 
 
 async def test_changes_at_once_lose_nothing(store):

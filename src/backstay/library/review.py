@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from backstay.clock import from_text, to_text
 from backstay.errors import SettingsError, kind_of
-from backstay.library.canonical_json import is_encodable
+from backstay.library.canonical_json import digest_of, is_encodable
 from backstay.limits import MAX_NAME, MAX_NOTE, MAX_RATING, MAX_TAG, MAX_TAGS, MIN_RATING
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -40,6 +40,12 @@ class Review:
     def is_empty(self) -> bool:
         """Whether it says nothing, so that it is not stored."""
         return self.status is ReviewStatus.UNREVIEWED and (self.rating, self.tags, self.note) == (None, (), None)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what it says, as 64 hexadecimal digits. Who changed it, and when, are left out."""
+        content = self.to_dict()
+        del content["reviewer"], content["reviewed_at"]
+        return digest_of(content)
 
     def check(self) -> Self:
         """Return itself. Raises SettingsError if it may not be stored; the message never quotes the note."""
@@ -98,15 +104,26 @@ def check_tags(tags: Iterable[object]) -> None:
     for tag in tags:
         check_tag(tag)
     if len(tags) > MAX_TAGS:
-        raise SettingsError(f"A conversation may have at most {MAX_TAGS} tags, not {len(tags)}", setting="tags")
+        raise too_many_tags_error(len(tags))
+
+
+def too_many_tags_error(count: int) -> SettingsError:
+    """Return the error for one conversation with this many tags."""
+    return SettingsError(f"A conversation may have at most {MAX_TAGS} tags, not {count}", setting="tags")
 
 
 def check_tag(tag: object) -> None:
     """Raise SettingsError unless this may be a tag."""
     if not isinstance(tag, str):
         raise SettingsError(f"A tag must be text, not {kind_of(tag)}", setting="tags")
-    if (fault := _fault_of_line(tag, MAX_TAG)) is not None:
+    fault = _fault_of_line(tag, MAX_TAG) or ("has a comma, which separates two tags" if "," in tag else None)
+    if fault is not None:
         raise SettingsError(f"The tag {tag[:MAX_TAG]!r} {fault}", setting="tags")
+
+
+def split_tags(text: str) -> list[str]:
+    """Return the tags of a form's text, which commas and line breaks separate."""
+    return [tag.strip() for tag in text.replace("\n", ",").split(",") if tag.strip()]
 
 
 def check_note(note: object) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from backstay.errors import ConversationNotFound
+from backstay.errors import ConversationNotFound, SettingsError
 from backstay.library.id_text import quoted_id
 from backstay.library.review import check_reviewer
 from backstay.library.review_change import ReviewChange, ReviewChangeResult
@@ -33,12 +33,23 @@ class ReviewStore(Protocol):
     ) -> Sequence[SelectedConversation]:
         """Return up to `limit` selected conversations in storage order, after the key `after`."""
 
+    async def refuse_too_many_tags(self, owner: str, selection: Selection, change: ReviewChange) -> None:
+        """Raise SettingsError if a change would give a selected conversation too many tags; the message names it."""
+
     async def change(
-        self, owner: str, selection: Selection, ids: Sequence[str], change: ReviewChange, *, reviewer: str | None
+        self,
+        owner: str,
+        selection: Selection,
+        ids: Sequence[str],
+        change: ReviewChange,
+        *,
+        reviewer: str | None,
+        expected: str | None = None,
     ) -> ReviewChangeResult:
         """Change the reviews of those conversations with these ids that exist and are still selected. Idempotent.
 
-        All of them are changed in one transaction. Raises SettingsError if one would have too many tags.
+        All of them are changed in one transaction. Raises SettingsError if one would have too many tags, ReviewChanged
+        if one would be changed and is not the `expected` one.
         """
 
 
@@ -59,6 +70,7 @@ class Reviews:
         change: ReviewChange,
         *,
         reviewer: str | None = None,
+        expected: str | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> ReviewChangeResult:
         """Change the reviews of the selected conversations, in steps of a transaction each.
@@ -71,25 +83,45 @@ class Reviews:
             change: What is set in the review of each.
             reviewer: Who reviews; by default the user of the server, else `reviewer` of the settings, else the user of
                 this machine.
+            expected: The `digest()` of the review as it was read, if one conversation is selected by its id; that of
+                `Review()` if it had none. By default it is not compared. What needs no change is never refused.
             on_progress: Called with the number of conversations so far.
 
         Raises:
             EmptySelection: the selection has no condition.
             ConversationNotFound: a selected id does not exist; nothing was changed.
-            SettingsError: the name of the reviewer is not allowed, or a conversation would have too many tags.
+            ReviewChanged: the review is no longer the expected one; nothing was changed.
+            SettingsError: a review is expected of anything but one id, or the name of the reviewer is not allowed; or a
+                conversation would have too many tags. Nothing was changed, unless tags were added by others meanwhile:
+                then the message says how many conversations were changed before.
         """
         reviewer = self._reviewer if reviewer is None else reviewer
         check_reviewer(reviewer)
+        if expected is not None and len(selection.ids) != 1:
+            raise SettingsError(
+                "A review can be expected of one conversation only; select it by its id", setting="expected"
+            )
         await self._refuse_missing(selection.check())
+        parts = list(selection.split(_STEP_CONVERSATIONS))
+        for part in parts:
+            await self._store.refuse_too_many_tags(self._owner, part, change)
         changed, unchanged = 0, 0
-        for part in selection.split(_STEP_CONVERSATIONS):
+        for part in parts:
             after: int | None = 0
             while after is not None:
                 rows = await self._store.selected(self._owner, part, after=after, limit=_STEP_CONVERSATIONS)
                 after = rows[-1].key if len(rows) == _STEP_CONVERSATIONS else None
                 started = time.monotonic()
                 ids = [row.id for row in rows]
-                step = await self._store.change(self._owner, part, ids, change, reviewer=reviewer)
+                try:
+                    step = await self._store.change(
+                        self._owner, part, ids, change, reviewer=reviewer, expected=expected
+                    )
+                except SettingsError as error:
+                    raise error.with_message(
+                        f"{error.message}; {changed:,} of the others were changed before, and the rest was not",
+                        **error.context,
+                    ) from error
                 changed, unchanged = changed + step.changed, unchanged + step.unchanged
                 if on_progress is not None:
                     on_progress(changed + unchanged)

@@ -38,7 +38,10 @@ class ConversationSummaryOut(ApiObject):
 
 
 class ReviewOut(ApiObject):
-    """What a curator thinks of a conversation. `reviewer` changed it last, at `reviewedAt`."""
+    """What a curator thinks of a conversation. `reviewer` changed it last, at `reviewedAt`.
+
+    `digest` is that of status, rating, tags and note; a change of the review may name the one that was read.
+    """
 
     status: ReviewStatus
     rating: int | None
@@ -46,11 +49,21 @@ class ReviewOut(ApiObject):
     note: str | None
     reviewer: str | None
     reviewed_at: Moment | None
+    digest: str
 
     @classmethod
     def from_review(cls, review: Review | None) -> Self:
         """Return a review; without one, an empty one."""
-        return cls.model_validate(review or Review())
+        review = review or Review()
+        return cls(
+            status=review.status,
+            rating=review.rating,
+            tags=list(review.tags),
+            note=review.note,
+            reviewer=review.reviewer,
+            reviewed_at=review.reviewed_at,
+            digest=review.digest(),
+        )
 
 
 class ReviewChangeOut(ApiObject):

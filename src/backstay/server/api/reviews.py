@@ -5,14 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field
 
+from backstay.errors import ReviewChanged
 from backstay.library.review import ReviewStatus
 from backstay.library.review_change import ReviewChange
 from backstay.library.selection import Selection
 from backstay.limits import MAX_NOTE
-from backstay.schemas import ConversationOut, ReviewChangeOut
+from backstay.schemas import ConversationOut, ReviewChangeOut, ReviewOut
 from backstay.server.api.common import ApiInput, ConversationId, OwnerServices, Text, errors, token_scheme
-from backstay.server.api.selections import Rating, SelectionIn, Tags
+from backstay.server.api.selections import Digest, Rating, SelectionIn, Tags
 from backstay.server.ids_with_slashes import IdRoute
+from backstay.server.problems import Problem, status_of
+from backstay.server.remedies import full_message
 
 router = APIRouter(
     prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme], route_class=IdRoute
@@ -45,18 +48,38 @@ class ReviewIn(ApiInput):
         )
 
 
+class OneReviewIn(ReviewIn):
+    """What is set in the review of one conversation."""
+
+    expected: Digest | None = None
+    """The `digest` of the review that was read; without it, the change applies to any review."""
+
+
 class ReviewsIn(ReviewIn):
     """What is set in the reviews of a selection."""
 
     selection: SelectionIn
 
 
-@router.patch("/{conversationId:id}", responses=errors(404, 413))
+@router.patch("/{conversationId:id}", responses=errors(404, 409, 413))
 async def review_conversation(
-    conversation_id: ConversationId, body: ReviewIn, services: OwnerServices
+    conversation_id: ConversationId, body: OneReviewIn, services: OwnerServices
 ) -> ConversationOut:
-    """Change the review of one conversation, and return the conversation. This is no edit: its times stay the same."""
-    await services.reviews.change(Selection(ids=(conversation_id,)), body.to_change())
+    """Change the review of one conversation, and return the conversation. This is no edit: its times stay the same.
+
+    If the review was changed since it was read, the error `review_changed` has the review as it is now in
+    `details.current`, and what was sent in `details.submitted`. A change that changes nothing is never refused.
+    """
+    try:
+        await services.reviews.change(Selection(ids=(conversation_id,)), body.to_change(), expected=body.expected)
+    except ReviewChanged as error:
+        current = ReviewOut.from_review((await services.conversations.show(conversation_id)).review)
+        details = {
+            **error.context,
+            "current": current.model_dump(mode="json", by_alias=True),
+            "submitted": body.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"expected"}),
+        }
+        raise Problem(status_of(error), error.code, full_message(error), **details) from error
     return ConversationOut.from_conversation(await services.conversations.show(conversation_id))
 
 

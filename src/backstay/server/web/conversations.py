@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from starlette.responses import Response
 
 from backstay.batch.job import Job, JobState
-from backstay.errors import BackstayError, LossyExport, RefusedByTrainers
+from backstay.errors import BackstayError, LossyExport, RefusedByTrainers, ReviewChanged
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
+from backstay.library.conversation import Conversation
 from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.library.lists import Sort
@@ -25,7 +26,7 @@ from backstay.server import exports, uploads
 from backstay.server.api.common import OnBadRow, OwnCursors, OwnerServices, State, Text
 from backstay.server.api.deletes import WithoutBackup
 from backstay.server.api.selections import Count, ListCursor, SelectionIn, position_of
-from backstay.server.problems import Problem
+from backstay.server.problems import Problem, message_for, status_of
 from backstay.server.web.forms import EmptyIsNone, FormText, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
 
@@ -286,18 +287,13 @@ async def import_file(
 
 @router.get("/one")
 async def show_conversation(
-    request: Request, services: OwnerServices, conversation_id: ConversationIdQuery
+    request: Request,
+    services: OwnerServices,
+    conversation_id: ConversationIdQuery,
+    saved: Literal["review", "edit", "revert"] | None = None,
 ) -> Response:
-    """Show one conversation with its tools and turns."""
-    conversation = await services.conversations.show(conversation_id)
-    return render_page(
-        request,
-        "conversation.html",
-        conversation=conversation,
-        review=conversation.review or Review(),
-        statuses=list(ReviewStatus),
-        history=await services.regenerations.history(conversation_id),
-    )
+    """Show one conversation with its tools and turns, and the result of what redirected here."""
+    return await conversation_page(request, services, await services.conversations.show(conversation_id), saved=saved)
 
 
 @router.post("/delete-plan")
@@ -373,6 +369,38 @@ def _running(jobs: Sequence[Job], filters: ListQuery) -> dict[str, int]:
         return {}
     running = [job for job in jobs if job.state is JobState.RUNNING and filters.job in (None, job.id)]
     return {job.id: job.counts.completed for job in running[:_MAX_LIVE_JOBS]}
+
+
+async def conversation_page(
+    request: Request,
+    services: OwnerServices,
+    conversation: Conversation,
+    *,
+    saved: str | None = None,
+    typed: Mapping[str, object] | None = None,
+    error: BackstayError | None = None,
+) -> Response:
+    """Return the page of a conversation; with an `error`, with what was `typed` in the form of its review."""
+    review = conversation.review or Review()
+    stored = {
+        "status": review.status,
+        "rating": review.rating,
+        "tags": "\n".join(review.tags),
+        "note": review.note or "",
+    }
+    return render_page(
+        request,
+        "conversation.html",
+        status=200 if error is None else status_of(error),
+        conversation=conversation,
+        review=review,
+        typed=typed or stored,
+        error=message_for(error).error.message if error is not None else None,
+        is_newer=isinstance(error, ReviewChanged),
+        saved=saved,
+        statuses=list(ReviewStatus),
+        history=await services.regenerations.history(conversation.id or ""),
+    )
 
 
 def gone_page(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:

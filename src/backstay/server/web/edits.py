@@ -105,7 +105,7 @@ async def edit(request: Request, services: OwnerServices, form: Annotated[EditFo
         return _form(
             request, form.id, form.expected, form.topic, form.persona, rows, error=message, status=status_of(error)
         )
-    return redirect_to(request, "/conversations/one", id=form.id)
+    return redirect_to(request, "/conversations/one", id=form.id, saved="edit")
 
 
 @router.get("/history")
@@ -134,7 +134,7 @@ async def revert(
 ) -> Response:
     """Bring back a version, then show its conversation."""
     await services.edits.revert(conversation_id, to=to, expected=expected)
-    return redirect_to(request, "/conversations/one", id=conversation_id)
+    return redirect_to(request, "/conversations/one", id=conversation_id, saved="revert")
 
 
 def _form(

@@ -7,11 +7,13 @@ from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from backstay.library.review import ReviewStatus
+from backstay.errors import BackstayError
+from backstay.library.review import ReviewStatus, split_tags
 from backstay.library.review_change import ReviewChange
 from backstay.library.selection import Selection
 from backstay.server.api.common import OwnerServices
-from backstay.server.web.conversations import FormSelection, PrintedId
+from backstay.server.api.selections import Digest
+from backstay.server.web.conversations import FormSelection, PrintedId, conversation_page
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
 
 router = APIRouter(include_in_schema=False, prefix="/conversations")
@@ -23,16 +25,16 @@ class ReviewForm(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: PrintedId
+    expected: Digest
     status: ReviewStatus
     rating: Annotated[int | None, EmptyIsNone] = None
     tags: FormText = ""
-    """One per line."""
+    """Separated by commas or line breaks."""
     note: FormText = ""
 
     def to_change(self) -> ReviewChange:
         """Return the change. Raises SettingsError if a value is not allowed."""
-        tags = [line.strip() for line in self.tags.split("\n") if line.strip()]
-        return ReviewChange(self.status, self.rating, self.note, tags)
+        return ReviewChange(self.status, self.rating, self.note, split_tags(self.tags))
 
 
 class ReviewsForm(FormSelection):
@@ -50,17 +52,28 @@ class ReviewsForm(FormSelection):
             case "rating":
                 return ReviewChange(rating=self.new_rating)
             case "tag":
-                return ReviewChange(add_tags=[self.new_tag.strip()])
+                return ReviewChange(add_tags=self._tags)
             case "untag":
-                return ReviewChange(remove_tags=[self.new_tag.strip()])
+                return ReviewChange(remove_tags=self._tags)
         return ReviewChange(ReviewStatus(self.change))
+
+    @property
+    def _tags(self) -> list[str]:
+        return split_tags(self.new_tag) or [""]  # which is refused as empty
 
 
 @router.post("/one")
 async def review_one(request: Request, services: OwnerServices, form: Annotated[ReviewForm, Form()]) -> Response:
-    """Change the review of a conversation, and show its page again."""
-    await services.reviews.change(Selection(ids=(form.id,)), form.to_change())
-    return redirect_to(request, "/conversations/one", id=form.id)
+    """Change the review of a conversation, and show its page again.
+
+    Whatever the reason why it is not stored, the response shows what was typed.
+    """
+    try:
+        await services.reviews.change(Selection(ids=(form.id,)), form.to_change(), expected=form.expected)
+    except BackstayError as error:
+        conversation = await services.conversations.show(form.id)
+        return await conversation_page(request, services, conversation, typed=form.model_dump(), error=error)
+    return redirect_to(request, "/conversations/one", id=form.id, saved="review")
 
 
 @router.post("/review")

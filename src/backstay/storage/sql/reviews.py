@@ -6,12 +6,13 @@ from dataclasses import replace
 import orjson
 
 from backstay.clock import from_text, to_text
-from backstay.errors import SettingsError
+from backstay.errors import ReviewChanged, SettingsError
 from backstay.library.id_text import quoted_id
-from backstay.library.review import Review, ReviewStatus
+from backstay.library.review import Review, ReviewStatus, too_many_tags_error
 from backstay.library.review_change import ReviewChange, ReviewChangeResult
 from backstay.library.reviews import SelectedConversation
 from backstay.library.selection import Selection
+from backstay.limits import MAX_TAGS
 from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.selection_conditions import selection_values
 
@@ -30,8 +31,28 @@ class SqlReviews(SqlStore):
 
         return await self._database.read(selected, owner=owner)
 
+    async def refuse_too_many_tags(self, owner: str, selection: Selection, change: ReviewChange) -> None:
+        if change.tags is not None or not change.add_tags:
+            return  # it is checked by itself, or adds none
+        added = len(set(change.add_tags))
+        changed = orjson.dumps([*change.add_tags, *change.remove_tags]).decode()
+        values = {**selection_values(owner, selection), "changed_tags": changed, "most": MAX_TAGS - added}
+
+        def refuse(session: Session) -> None:
+            for conversation_id, others in session.rows("overfull_conversation", values, selection=selection):
+                raise _named(too_many_tags_error(others + added), conversation_id)
+
+        await self._database.read(refuse, owner=owner)
+
     async def change(
-        self, owner: str, selection: Selection, ids: Sequence[str], change: ReviewChange, *, reviewer: str | None
+        self,
+        owner: str,
+        selection: Selection,
+        ids: Sequence[str],
+        change: ReviewChange,
+        *,
+        reviewer: str | None,
+        expected: str | None = None,
     ) -> ReviewChangeResult:
         if not ids:
             return ReviewChangeResult(0, 0)
@@ -48,6 +69,7 @@ class SqlReviews(SqlStore):
                 old = before.get(key, Review())
                 new = _apply(change, old, conversation_id)
                 if new != old:
+                    _refuse_other(old, expected, conversation_id)
                     changed[key] = replace(new, reviewer=reviewer, reviewed_at=now)
             put_reviews(session, owner, changed, before)
             return ReviewChangeResult(len(changed), len(rows) - len(changed))
@@ -97,10 +119,24 @@ def put_reviews(
     session.execute_many("put_tags", added)
 
 
+def _refuse_other(review: Review, expected: str | None, conversation_id: str) -> None:
+    """Raise ReviewChanged unless a review is the expected one."""
+    if expected not in (None, found := review.digest()):
+        raise ReviewChanged(
+            f"The review of conversation {quoted_id(conversation_id)} was changed since it was read; yours was not "
+            "stored",
+            conversation_id=conversation_id,
+            expected=expected,
+            found=found,
+        )
+
+
 def _apply(change: ReviewChange, review: Review, conversation_id: str) -> Review:
     try:
         return change.apply(review)
     except SettingsError as error:
-        raise error.with_message(
-            f"Conversation {quoted_id(conversation_id)}: {error.message}", **error.context
-        ) from error
+        raise _named(error, conversation_id) from error
+
+
+def _named(error: SettingsError, conversation_id: str) -> SettingsError:
+    return error.with_message(f"Conversation {quoted_id(conversation_id)}: {error.message}", **error.context)
