@@ -219,15 +219,14 @@ class RestoreSession:
 
     def _insert_curations(self, conversations: Sequence[ArchivedConversation]) -> None:
         """Insert reviews and earlier versions, and compare them with the backup. Raises RestoreDiffers."""
-        curated = {
-            each.key: each for each in conversations if each.curation is not None and each.curation != NO_CURATION
+        curations = {
+            each.key: (each.id, each.curation) for each in conversations if each.curation not in (None, NO_CURATION)
         }
-        restored = {key: conversation.curation or b"" for key, conversation in curated.items()}
-        self._curations.insert(restored)
-        stored = self._curations.find(list(curated))
-        for key, conversation in curated.items():
-            if stored.get(key) != restored[key]:
-                raise restore_policy.curation_differs_error(self._backup.id, conversation.id)
+        self._curations.insert({key: curation for key, (_, curation) in curations.items()})
+        stored = self._curations.find(list(curations))
+        for key, (conversation_id, curation) in curations.items():
+            if stored.get(key) != curation:
+                raise restore_policy.curation_differs_error(self._backup.id, conversation_id)
 
     def _relink(self, restored: Sequence[ArchivedConversation], chunk: ClassifiedChunk) -> None:
         """Make restored conversations the results of their items again."""
