@@ -232,6 +232,49 @@ def test_an_edited_item_is_printed_as_json(within, failed):
     assert (edited.json["state"], edited.json["edited"]) == ("failed", True)
 
 
+def test_an_item_that_failed_before_its_edit_says_so(within, backstay, provider, failed):
+    """The error of an item that was edited since is marked, until the edited item fails itself."""
+    before = within("failed", "people", "--raw").out
+    within("items", "edit", "people", failed, "--set", "level=4")
+    edited, as_json = within("failed", "people", "--raw").out, within("failed", "people", "--json").json
+    within("resume", "people", "--retry-failed")
+
+    assert "edited since" not in before
+    assert "; edited since, not retried yet\n" in edited
+    assert as_json["items"][0]["editedSince"] is True
+    assert "edited since" not in within("failed", "people", "--raw").out
+
+
+def test_a_new_parameter_is_pointed_out(within, failed):
+    """A parameter that the item does not have is pointed out with the nearest name, and can be removed as it says."""
+    edited = within("items", "edit", "people", failed, "--set", "audiance=children")
+    removed = within("items", "edit", "people", failed, "--unset", "audiance")
+
+    assert (
+        "audiance is a new parameter of this item; did you mean audience? --unset audiance removes it.\n"
+    ) in edited.err
+    assert "new parameter" not in within("items", "edit", "people", failed, "--set", "audience=children").err
+    assert removed.code == 0
+
+
+def test_failed_items_that_stay_failed_are_named(within, backstay, provider, failed):
+    """A plan says that failed items stay failed and which option retries them, which then does; a changed prompt is
+    shown by line."""
+    new = _write_recipe(backstay, provider, "new.toml", 'model = "m"\nprompt = "Write.\\nAbout {{ topic }}"\n')
+    (backstay.folder / "newer.toml").write_text((backstay.folder / new).read_text().replace("About", "On"))
+
+    shown = within("resume", "people", "--recipe", new, "--dry-run")
+    with_failed = within("resume", "people", "--recipe", new, "--dry-run", "--retry-failed")
+    within("resume", "people", "--recipe", new, "--yes")
+    changed = within("resume", "people", "--recipe", "newer.toml", "--dry-run")
+
+    assert "It applies to 0 items that are not settled: 0 calls" in shown.out
+    assert "\n1 failed item stays failed without --retry-failed.\n" in shown.out
+    assert "and 1 failed item: 1 call" in with_failed.out
+    assert "without --retry-failed" not in with_failed.out
+    assert "\n   Write.\n  -About {{ topic }}\n  +On {{ topic }}\n" in changed.out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

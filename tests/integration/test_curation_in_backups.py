@@ -34,7 +34,7 @@ _CURATED = """
       FROM conversations WHERE key % 2 = 0;
     INSERT INTO conversation_tags (conversation_key, tag, owner)
     SELECT conversation_key, tag, owner
-      FROM conversation_reviews, (SELECT 'schön' AS tag UNION SELECT ',"curation":{') AS t
+      FROM conversation_reviews, (SELECT 'schön' AS tag UNION SELECT '"curation":{') AS t
      WHERE conversation_key % 4 = 0;
     INSERT INTO conversation_versions (conversation_key, number, owner, line, editor, replaced_at)
     SELECT key, number, owner, '{_VERSION}', 'bob', created_at

@@ -37,7 +37,17 @@ async def _plan(store, recipe=_SECOND, *, retry_failed=False):
     for content in remaining:
         digest.add(content.position, content.digest)
     return RevisionPlan(
-        "job", 2, ["model"], len(remaining), 0, TokenCounts(), False, digest.hexdigest(), retry_failed, recipe.frozen()
+        "job",
+        2,
+        ["model"],
+        len(remaining),
+        0,
+        0,
+        TokenCounts(),
+        False,
+        digest.hexdigest(),
+        retry_failed,
+        recipe.frozen(),
     )
 
 

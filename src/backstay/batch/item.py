@@ -90,6 +90,8 @@ class ItemSummary:
     conversation_id: str | None
     error_code: str | None
     error_message: str | None
+    edited_since: bool = False
+    """Whether it was edited after it failed, so that the error is about its former content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class FailedItem:
     state: ItemState = ItemState.FAILED
     traceback: str | None = field(default=None, repr=False)
     """Traceback of the processor, one frame per line, the innermost last; None if it did not raise."""
+    edited_since: bool = False
+    """Whether it was edited after it failed, so that the error is about its former content."""
 
 
 @dataclass(frozen=True, slots=True)

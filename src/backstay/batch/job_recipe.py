@@ -31,5 +31,5 @@ class JobRecipe(Protocol):
     def estimate(self, item: Item, where: str) -> TokenCounts:
         """Estimate the tokens of one call for the item from the lengths of its prompt. Raises like `check`."""
 
-    def differences(self, stored: FrozenRecipe) -> Sequence[str]:
+    def differences(self, stored: FrozenRecipe, *, with_texts: bool = False) -> Sequence[str]:
         """Describe how the stored recipe differs from this one, one text per field; empty if they are equal."""

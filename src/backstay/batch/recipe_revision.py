@@ -36,11 +36,13 @@ class RevisionPlan:
     revision: int
     """The number of the planned revision; that of the current one if nothing differs."""
     differences: Sequence[str]
-    """One text per field that differs, without prompts; empty if the recipe is the current one."""
+    """One text per field that differs, of prompts with the lines that do; empty if the recipe is the current one."""
     items: int
     """Number of items that are not settled."""
     failed: int
     """Number of failed items that are retried with the revision."""
+    left_failed: int
+    """Number of failed items that stay failed."""
     tokens: TokenCounts
     """Tokens of one call per item, estimated from lengths."""
     has_workers: bool

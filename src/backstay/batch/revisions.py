@@ -45,7 +45,7 @@ class JobRevisions(JobControl):
                 setting="recipe",
             )
         await self._processor_lookup.from_process(recipe)
-        differences = recipe.differences(job.recipe)
+        differences = recipe.differences(job.recipe, with_texts=True)
         digest = PlanDigest(job, recipe.frozen(), retry_failed=retry_failed)
         items = failed = tokens_in = tokens_out = 0
         after = -1
@@ -65,6 +65,7 @@ class JobRevisions(JobControl):
             differences=differences,
             items=items - failed,
             failed=failed,
+            left_failed=0 if retry_failed else job.counts.failed,
             tokens=TokenCounts(tokens_in, tokens_out),
             has_workers=job.workers > 0,
             digest=digest.hexdigest(),

@@ -9,7 +9,7 @@ import typer
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession
 from backstay.cli.options import Yes
-from backstay.cli.text import format_count, printable
+from backstay.cli.text import format_count, printable_lines
 from backstay.errors import SettingsError
 from backstay.library.id_text import printed_id
 from backstay.limits import MAX_TEMPERATURE
@@ -88,14 +88,24 @@ async def revise(session: CommandSession, job_id: str | None, options: RevisionO
     return job.id
 
 
+def _left_failed(plan: "RevisionPlan") -> list[str]:
+    count = plan.left_failed
+    stay = "stays" if count == 1 else "stay"
+    return [f"{format_count(count, 'failed item')} {stay} failed without --retry-failed."] if count else []
+
+
 def _plan_lines(plan: "RevisionPlan") -> list[str]:
     if not plan.differences:
-        return [f"Nothing differs from the recipe of {printed_id(plan.job_id)} (revision {plan.revision})."]
+        return [
+            f"Nothing differs from the recipe of {printed_id(plan.job_id)} (revision {plan.revision}).",
+            *_left_failed(plan),
+        ]
     failed = f" and {format_count(plan.failed, 'failed item')}" if plan.failed else ""
     return [
         f"Revision {plan.revision} of the recipe of {printed_id(plan.job_id)}:",
-        *(f"  {printable(difference)}" for difference in plan.differences),
+        *(f"  {line}" for difference in plan.differences for line in printable_lines(difference)),
         f"It applies to {format_count(plan.items, 'item')} that "
         f"{'is' if plan.items == 1 else 'are'} not settled{failed}: {format_count(plan.calls, 'call')}, about "
         f"{plan.tokens.tokens_in:,} tokens in and {plan.tokens.tokens_out:,} out, estimated from lengths.",
+        *_left_failed(plan),
     ]

@@ -230,8 +230,8 @@ class Recipe(BaseModel):
         prompt = self.prompts.render(item, where)
         return TokenCounts(estimate_tokens_in(prompt), estimate_tokens_out(self.turns, self.max_tokens))
 
-    def differences(self, stored: FrozenRecipe) -> Sequence[str]:
-        return differences(stored, self.frozen())
+    def differences(self, stored: FrozenRecipe, *, with_texts: bool = False) -> Sequence[str]:
+        return differences(stored, self.frozen(), with_texts=with_texts)
 
     def _check_anthropic_parameters(self) -> None:
         if self.anthropic_version is None:

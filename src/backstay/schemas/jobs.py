@@ -203,7 +203,7 @@ class DiscardOut(ApiObject):
 
 
 class ItemOut(ApiObject):
-    """An item of a job."""
+    """An item of a job. `editedSince` means that it was edited after it failed: its error is from before."""
 
     id: str
     position: int
@@ -214,6 +214,7 @@ class ItemOut(ApiObject):
     conversation_id: str | None
     error_code: str | None
     error_message: str | None
+    edited_since: bool
 
 
 class ItemsOut(ApiObject):
@@ -229,7 +230,7 @@ class ItemsOut(ApiObject):
 
 
 class FailedItemOut(ApiObject):
-    """A failed item with the attempt that decided its failure."""
+    """A failed item with the attempt that decided its failure. `editedSince` means that it was edited after that."""
 
     id: str = Field(validation_alias="item_id")
     position: int
@@ -239,6 +240,7 @@ class FailedItemOut(ApiObject):
     error_message: str
     raw: str | None
     failed_at: str
+    edited_since: bool
 
     @classmethod
     def from_failure(cls, failure: FailedItem) -> Self:

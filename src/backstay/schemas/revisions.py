@@ -13,7 +13,10 @@ from backstay.schemas.jobs import JobOut
 
 
 class RecipeRevisionOut(ApiObject):
-    """A revision of a job's recipe. `differences` are those from the revision before, one text per field."""
+    """A revision of a job's recipe. `differences` are those from the revision before, one text per field.
+
+    That of a prompt has the lines that differ, too, each after `-` or `+`.
+    """
 
     number: int
     fingerprint: str
@@ -33,12 +36,14 @@ class RecipeRevisionsOut(ApiObject):
 
         shown = [RecipeRevisionOut.model_validate(each) for each in revisions]
         for before, after in pairwise(shown):
-            after.differences.extend(differences(before.recipe, after.recipe))
+            after.differences.extend(differences(before.recipe, after.recipe, with_texts=True))
         return cls(revisions=shown)
 
 
 class RevisionPlanOut(ApiObject):
     """What a new revision of a job's recipe would change: `items` are not settled, `failed` would be retried.
+
+    `leftFailed` are the failed items that stay failed, because they are not to be retried.
 
     `revision` is the number that it would get; without `differences`, that of the current one. The tokens are estimates
     for one call per item.
@@ -49,6 +54,7 @@ class RevisionPlanOut(ApiObject):
     differences: list[str]
     items: int
     failed: int
+    left_failed: int
     calls: int
     tokens_in: int = Field(validation_alias=AliasPath("tokens", "tokens_in"))
     tokens_out: int = Field(validation_alias=AliasPath("tokens", "tokens_out"))

@@ -193,6 +193,11 @@ def test_differences_are_told_field_by_field():
         "temperature: none, now 0.5",
         "parameters.seed: 1, now 2",
     ]
+    assert current.differences(stored, with_texts=True)[1:3] == [
+        "system: added\n@@ -0,0 +1 @@\n+x",
+        "prompt: differs from line 2 on (19 characters, now 17)\n"
+        "@@ -1,2 +1,2 @@\n One\n-Two {{ topic }}\n+2 {{ topic }}",
+    ]
 
 
 def test_the_starting_files_fit_each_other(tmp_path):

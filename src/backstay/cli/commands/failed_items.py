@@ -195,7 +195,8 @@ def _print_failure(out: Output, failure: "FailedItem", *, raw: bool, traceback: 
         return
     item, code, attempts, moment = (printable(cell) for cell in cells)
     state = f" ({failure.state})" if mark else ""
-    out.line(f"{mark}{item}{state}  {code}, attempt {attempts}, {moment}")
+    edited = "; edited since, not retried yet" if failure.edited_since else ""
+    out.line(f"{mark}{item}{state}  {code}, attempt {attempts}, {moment}{edited}")
     if failure.topic is not None:
         out.line(f"    topic: {printable(failure.topic)}")
     for line in printable_lines(failure.error_message):

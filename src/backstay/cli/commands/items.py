@@ -1,6 +1,7 @@
 """`backstay items`: show the content of an item, and edit it."""
 
 import json
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from backstay.cli.options import JobArgument
 from backstay.cli.text import printable
 from backstay.errors import SettingsError
 from backstay.library.id_text import parse_printed_id, printed_id
+from backstay.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +77,13 @@ async def edit(
         _parameters(set_values or (), before.parameters),
         unset or (),
     )
+    known = [*before.parameters, "topic", "persona"]
+    for name in change.set_parameters:
+        if name not in before.parameters:
+            hint = did_you_mean(name, known) or "."
+            session.out.note(
+                f"{printable(name)} is a new parameter of this item{hint} --unset {quote(printable(name))} removes it."
+            )
     after = await batches.edit_item(job, item, change, retry=retry, digest=before.digest)
     session.out.print_result(lambda: schemas.ItemContentOut.from_content(after), *_lines(after))
     if after.state == "pending":

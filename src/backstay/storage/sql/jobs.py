@@ -223,18 +223,35 @@ def drop_rows(session: Session, names: Sequence[str], owner: str, key: int, limi
 
 
 def _item_summary(row: Row, packed: StoredInput | None) -> ItemSummary:
-    position, item_id, state, topic, persona, conversation_topic, conversation_persona, *rest = row
+    (
+        position,
+        item_id,
+        state,
+        topic,
+        persona,
+        conversation_topic,
+        conversation_persona,
+        attempts,
+        result,
+        code,
+        message,
+        edited,
+    ) = row
     if packed is not None:
         topic, persona = packed.topic, packed.persona
     topic = conversation_topic if topic is None else topic
     persona = conversation_persona if persona is None else persona
-    return ItemSummary(position, item_id, ItemState(state), topic, persona, *rest)
+    return ItemSummary(
+        position, item_id, ItemState(state), topic, persona, attempts, result, code, message, bool(edited)
+    )
 
 
 def _failed_item(row: Row) -> FailedItem:
-    position, item_id, topic, attempts, code, message, raw, ended_at, state, traceback = row
+    position, item_id, topic, attempts, code, message, raw, ended_at, state, traceback, *edited = row
     failed_at = to_text(from_micros(ended_at))
-    return FailedItem(position, item_id, topic, attempts, code, message, raw, failed_at, ItemState(state), traceback)
+    return FailedItem(
+        position, item_id, topic, attempts, code, message, raw, failed_at, ItemState(state), traceback, any(edited)
+    )
 
 
 def _failure_event(row: Row) -> FailureEvent:
