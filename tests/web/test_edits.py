@@ -76,7 +76,7 @@ async def test_form_that_is_not_changed_stores_nothing(local, browser_without_sc
 
     sent = await browser_without_scripts.post("/conversations/edit", data=await _opened(browser_without_scripts))
 
-    assert (sent.status_code, sent.headers["location"]) == (303, "/conversations/one?id=c")
+    assert (sent.status_code, sent.headers["location"]) == (303, "/conversations/one?id=c&saved=nothing")
     assert await _read(local.ann) == before
 
 
@@ -228,6 +228,26 @@ async def test_history_shows_changes_and_brings_back(local, browser_without_scri
     assert (await browser_without_scripts.post("/conversations/revert", data={**data, "to": "2"})).status_code == 409
     assert (await browser_without_scripts.get("/conversations/history?id=c&after=9")).status_code == 404
     assert (await browser_without_scripts.get("/conversations/history?id=none")).status_code == 404
+
+
+async def test_a_page_with_unsaved_changes_is_not_left_unasked(browser, server):
+    """A browser asks before it leaves a form with changed texts, also after a move, but not when it is saved."""
+    row = {"id": "asked", "topic": "T", "messages": [{"role": role, "content": text} for role, text in _TURNS]}
+    server.client.post(
+        "/api/conversations/import", files={"file": ("a.jsonl", json.dumps(row).encode())}
+    ).raise_for_status()
+    async with page_of(browser, server) as (page, seen):
+        await page.goto("/conversations/edit?id=asked")
+        await page.get_by_label("Topic").fill("Typed")
+        await page.get_by_role("button", name="Move turn 2 up").click()
+        await page.wait_for_url("**/edit#turn-1")
+        async with page.expect_event("dialog") as asked:
+            await page.get_by_role("link", name="Cancel").click(no_wait_after=True)
+        stayed = await page.get_by_label("Topic").input_value()
+        await page.get_by_role("button", name="Save").click()
+        await page.get_by_role("status").get_by_text("Conversation saved").wait_for()
+
+    assert ((await asked.value).type, stayed, seen.everything) == ("beforeunload", "Typed", [""])
 
 
 async def test_two_browsers_edit_one_conversation(browser, server):

@@ -131,8 +131,10 @@ async def test_an_item_is_edited_on_its_page(local, browser):
     assert "<script>alert" not in page.text
     assert edited.status_code == 303
     assert (item["topic"], item["persona"], item["parameters"]) == ("Lamps", "a keeper", {"level": 3})
+    assert "Item saved." in (await browser.get(edited.headers["location"])).text
     assert again.status_code == 409
     assert "has changed meanwhile" in unescape(again.text)
+    assert "second</textarea>" in again.text
 
 
 async def test_a_form_sent_unchanged_is_no_edit(local, browser):
@@ -148,10 +150,12 @@ async def test_a_form_sent_unchanged_is_no_edit(local, browser):
 
 @pytest.mark.parametrize(("parameters", "message"), [("{", "are not valid JSON"), ("[1]", "must be a JSON object")])
 async def test_parameters_that_are_no_object_are_refused(browser, parameters, message):
-    """Parameters that are not a JSON object are refused with the reason."""
+    """Parameters that are not a JSON object are refused with the reason, in the form with what was typed."""
     page = await browser.get("/batches/item?id=job&item=a")
 
-    refused = await _send(browser, _form(page.text, "/batches/item"), parameters=parameters)
+    refused = await _send(browser, _form(page.text, "/batches/item"), parameters=parameters, topic="typed topic")
 
     assert refused.status_code == 422
     assert message in unescape(refused.text)
+    assert f"{parameters}</textarea>" in refused.text
+    assert "typed topic</textarea>" in refused.text

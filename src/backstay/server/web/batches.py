@@ -172,7 +172,12 @@ async def start(
 
 @router.get("/one")
 async def show_batch(
-    request: Request, services: OwnerServices, state: State, job_id: QueryId, cursor: Cursor = None
+    request: Request,
+    services: OwnerServices,
+    state: State,
+    job_id: QueryId,
+    cursor: Cursor = None,
+    saved: Literal["item"] | None = None,
 ) -> Response:
     """Show one job with its state, the available actions and its items."""
     job = await services.batches.checkpoint(job_id)
@@ -190,6 +195,7 @@ async def show_batch(
         revisions=RecipeRevisionsOut.from_revisions(await services.batches.revisions(job_id)).revisions,
         page=ItemsOut.from_page(items, limit=_ITEM_PAGE_SIZE),
         is_first=cursor is None,
+        saved=saved,
     )
 
 

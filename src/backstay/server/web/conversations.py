@@ -290,7 +290,7 @@ async def show_conversation(
     request: Request,
     services: OwnerServices,
     conversation_id: ConversationIdQuery,
-    saved: Literal["review", "edit", "revert"] | None = None,
+    saved: Literal["review", "edit", "revert", "nothing"] | None = None,
 ) -> Response:
     """Show one conversation with its tools and turns, and the result of what redirected here."""
     return await conversation_page(request, services, await services.conversations.show(conversation_id), saved=saved)

@@ -97,7 +97,7 @@ async def edit(request: Request, services: OwnerServices, form: Annotated[EditFo
     ]
     typed = Conversation(turns, topic=topic, persona=persona)
     try:
-        await services.edits.edit(form.id, turns=turns, topic=topic, persona=persona, expected=form.expected)
+        edited = await services.edits.edit(form.id, turns=turns, topic=topic, persona=persona, expected=form.expected)
     except ConversationChanged as error:
         return await _conflict(request, services, form, base, typed, error)
     except BackstayError as error:
@@ -105,7 +105,9 @@ async def edit(request: Request, services: OwnerServices, form: Annotated[EditFo
         return _form(
             request, form.id, form.expected, form.topic, form.persona, rows, error=message, status=status_of(error)
         )
-    return redirect_to(request, "/conversations/one", id=form.id, saved="edit")
+    return redirect_to(
+        request, "/conversations/one", id=form.id, saved="nothing" if edited.digest() == form.expected else "edit"
+    )
 
 
 @router.get("/history")
@@ -164,6 +166,7 @@ def _form(
         is_too_long=is_too_long,
         error=error,
         conflict=conflict,
+        is_unsaved=request.method == "POST",
     )
 
 

@@ -9,15 +9,15 @@ import orjson
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
-from backstay.batch.item_edit import ItemEdit
+from backstay.batch.item_edit import ItemContent, ItemEdit
 from backstay.batch.job import JobState
-from backstay.errors import BackstayError
+from backstay.errors import BackstayError, InvalidRow
 from backstay.generate.recipe_file import SUFFIXES, read
 from backstay.limits import MAX_ID
 from backstay.schemas import ItemContentOut, JobOut, RecipeRevisionsOut, RevisionPlanOut
 from backstay.server.api.common import OwnerServices, State, Text
 from backstay.server.api.revisions import Digest, MaxTokens, Temperature
-from backstay.server.problems import Problem
+from backstay.server.problems import Problem, message_for, status_of
 from backstay.server.recipe_revision import RevisionRequest
 from backstay.server.uploads import chosen_name, file_name, rename_file
 from backstay.server.web.forms import EmptyIsNone, FormId, FormText, QueryId, ShortText, redirect_to
@@ -107,9 +107,7 @@ async def show_item(
     item: Annotated[Text, Query(min_length=1, max_length=MAX_ID)],
 ) -> Response:
     """Show the form that edits an item."""
-    content = ItemContentOut.from_content(await services.batches.item(job_id, item))
-    parameters = orjson.dumps(content.parameters, option=orjson.OPT_INDENT_2).decode() if content.parameters else ""
-    return render_page(request, "item.html", job_id=job_id, item=content, parameters=parameters)
+    return _item_page(request, job_id, await services.batches.item(job_id, item))
 
 
 @router.post("/item")
@@ -124,13 +122,44 @@ async def edit_item(
     parameters: FormText = "",
     action: Annotated[Literal["save", "retry"], Form()] = "save",
 ) -> Response:
-    """Edit an item as the form says, and show the batch again."""
-    values = _parse_parameters(parameters)
+    """Edit an item as the form says, and show the batch again.
+
+    Whatever the reason why it is not stored, the response shows what was typed.
+    """
     before = await services.batches.item(job_id, item)
-    removed = before.parameters.keys() - values.keys()
-    edit = ItemEdit(_changed(topic, before.topic), _changed(persona, before.persona), values, removed)
-    await services.batches.edit_item(job_id, item, edit, retry=action == "retry", digest=bytes.fromhex(digest))
-    return redirect_to(request, "/batches/one", id=job_id)
+    try:
+        values = _parse_parameters(parameters)
+        removed = before.parameters.keys() - values.keys()
+        edit = ItemEdit(_changed(topic, before.topic), _changed(persona, before.persona), values, removed)
+        await services.batches.edit_item(job_id, item, edit, retry=action == "retry", digest=bytes.fromhex(digest))
+    except BackstayError as error:
+        typed = {"topic": topic, "persona": persona, "parameters": parameters}
+        return _item_page(request, job_id, await services.batches.item(job_id, item), typed=typed, error=error)
+    return redirect_to(request, "/batches/one", id=job_id, saved="item")
+
+
+def _item_page(
+    request: Request,
+    job_id: str,
+    content: ItemContent,
+    *,
+    typed: Mapping[str, str] | None = None,
+    error: BackstayError | None = None,
+) -> Response:
+    """Return the page of an item; with an `error`, with what was `typed` in its form."""
+    parameters = (
+        orjson.dumps(dict(content.parameters), option=orjson.OPT_INDENT_2).decode() if content.parameters else ""
+    )
+    stored = {"topic": content.topic or "", "persona": content.persona or "", "parameters": parameters}
+    return render_page(
+        request,
+        "item.html",
+        status=200 if error is None else status_of(error),
+        job_id=job_id,
+        item=ItemContentOut.from_content(content),
+        typed=typed or stored,
+        error=message_for(error).error.message if error is not None else None,
+    )
 
 
 def _changed(text: str, before: str | None) -> str | EllipsisType:
@@ -142,9 +171,10 @@ def _parse_parameters(text: str) -> dict[str, Any]:
     try:
         values = orjson.loads(text) if text.strip() else {}
     except ValueError as error:
-        raise Problem(422, "invalid_request", f"The parameters are not valid JSON: {error}") from error
+        raise InvalidRow(f"The parameters are not valid JSON: {error}", field="parameters") from error
     if not isinstance(values, dict):
-        raise Problem(422, "invalid_request", 'The parameters must be a JSON object, such as {"audience": "children"}')
+        message = 'The parameters must be a JSON object, such as {"audience": "children"}'
+        raise InvalidRow(message, field="parameters")
     return values
 
 
