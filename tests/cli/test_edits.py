@@ -1,6 +1,8 @@
 """`backstay conversations edit`, `history`, `diff` and `revert`."""
 
 import json
+import re
+import shlex
 import stat
 import sys
 
@@ -85,8 +87,8 @@ def test_topic_and_persona_are_edited(within, stored):
 
 def test_history_and_difference(within, stored):
     """The history lists the versions with editors, and the difference shows changed words between marks."""
-    within("conversations", "edit", "c", "--turn", "2", "--text", "The slow fox", "--by", "Ann")
-    within("conversations", "edit", "c", "--topic", "U", "--by", "Bob")
+    within("conversations", "edit", "c", "--turn", "2", "--text", "The slow fox", "--reviewer", "Ann")
+    within("conversations", "edit", "c", "--topic", "U", "--reviewer", "Bob")
 
     history = [line.split("\t") for line in within("conversations", "history", "c").out.splitlines()]
     versions = within("conversations", "history", "c", "--json").json["versions"]
@@ -152,11 +154,16 @@ def test_mistake_keeps_the_file(within, backstay, stored, editor):
 
     (kept,) = (backstay.folder / "tmp").iterdir()
     assert ended.code == 1
-    assert (
-        ended.one_line_error() == f"Line 9: there is no turn 9; a new turn has no number; what you typed is in {kept}"
+    before, _, command = ended.one_line_error().partition(" with: ")
+    assert before == (
+        f"Line 9: there is no turn 9; a new turn has no number; what you typed is in {kept}; correct it, then store it"
     )
-    assert "The slow fox" in kept.read_text()
     assert within("conversations", "show", "c", "--json").json == stored
+    still_wrong = within(*shlex.split(command)[1:])
+    kept.write_text(kept.read_text().replace("=== 9 ", "=== 2 "))
+    assert f"{kept}: Line 9: there is no turn 9" in still_wrong.one_line_error()
+    assert within(*shlex.split(command)[1:]).out == "Stored version 2 of conversation 'c'.\n"
+    assert "The slow fox" in within("conversations", "show", "c").out
 
 
 def test_mistake_opens_the_editor_again(backstay, stored, editor):
@@ -193,6 +200,40 @@ def test_second_editor_keeps_the_file(within, backstay, stored, editor):
     assert "The slow fox" in kept.read_text()
     shown = within("conversations", "show", "c", "--json").json
     assert (shown["topic"], shown["turns"]) == ("first", stored["turns"])
+
+    command = re.search(r"replace the newer version with: backstay (.*?--overwrite)", message)[1]
+    without = within(*shlex.split(command)[:-1])
+    replaced = within(*shlex.split(command))
+    assert "was changed since it was read; the edit was not stored" in without.one_line_error()
+    assert replaced.out == "Stored version 3 of conversation 'c'.\n"
+    assert "The slow fox" in within("conversations", "show", "c").out
+
+
+def test_without_a_terminal_no_editor_is_guessed(within, stored, monkeypatch):
+    """Without a terminal, VISUAL and EDITOR, the edit is refused at once, and the message names the options."""
+    for variable in ("VISUAL", "EDITOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+    ended = within("conversations", "edit", "c")
+
+    assert (ended.code, ended.one_line_error()) == (
+        2,
+        "There is no terminal for an editor; set EDITOR, or edit with --from-file FILE or the other options of "
+        "`backstay conversations edit --help`",
+    )
+
+
+def test_the_history_names_the_version_that_was_reverted_to(within, stored):
+    """A version with the content of an earlier one says that it was reverted to that one."""
+    within("conversations", "edit", "c", "--topic", "U")
+    within("conversations", "revert", "c")
+    within("conversations", "revert", "c")
+
+    history = [line.split("\t") for line in within("conversations", "history", "c").out.splitlines()]
+    versions = within("conversations", "history", "c", "--json").json["versions"]
+
+    assert [row[3] for row in history] == ["", "", "reverted to version 1", "reverted to version 2; current"]
+    assert [each["sameAs"] for each in versions] == [None, None, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +358,7 @@ def test_the_editor_is_the_reviewer_of_the_settings(within, stored, monkeypatch)
     """An edit is the reviewer's, unless an option names someone else, and the variable is known."""
     monkeypatch.setenv("BACKSTAY_REVIEWER", "Ann")
     edited = within("conversations", "edit", "c", "--topic", "x")
-    within("conversations", "revert", "c", "--by", "Bob")
+    within("conversations", "revert", "c", "--reviewer", "Bob")
     versions = within("conversations", "history", "c", "--json").json["versions"]
 
     assert "BACKSTAY_REVIEWER" not in edited.err

@@ -135,7 +135,7 @@ async def test_only_one_of_many_editors_wins(api, conversation):
         ({"turns": [{"role": "user", "content": "a\0b"}]}, "turns.0.content: "),
         ({"turns": [{"role": "user", "content": "a", "text": "b"}]}, "turns.0.text: "),
         ({"turns": [{"role": "user", "content": " "}]}, "The edit cannot be stored: turn 1 is empty"),
-        ({"turns": [{"role": "judge", "content": "a"}]}, "The edit cannot be stored: turn 1 has a role that no"),
+        ({"turns": [{"role": "judge", "content": "a"}]}, "The edit cannot be stored: turn 1 has the role"),
         ({"editor": "x" * 1_001}, "editor: "),
     ],
 )  # fmt: skip

@@ -205,7 +205,7 @@ async def test_without_the_comparison_the_last_editor_wins(store, stored):
         ([Turn("", "text"), *_TURNS[1:]], "turn 1 has no role"),
         (
             [Turn("User", "Hi")],
-            "turn 1 has a role that no format knows; use system, developer, user, assistant",
+            "turn 1 has the role .*, which no format knows; use system, developer, user, assistant",
         ),
         ([Turn("user", "Hi", metadata={"a": float("nan")})], "the metadata of turn 1 cannot be stored as JSON"),
         ([Turn("user", "Hi", id="a"), Turn("user", "Ho", id="a")], "turns 1 and 2 have the same id"),

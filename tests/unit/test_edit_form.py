@@ -61,7 +61,7 @@ def test_turns_are_moved_added_and_removed():
         ("=== 2 assistant", "=== 1 assistant", "Line 9: turn 1 is there twice"),
         ("=== 2 assistant", "=== 2", "Line 9: a role is expected here, such as user, or a turn's number and its role"),
         ("=== 2 assistant", "=== ", "Line 9: a role is expected here, such as user, or a turn's number and its role"),
-        ("=== 2 assistant", "=== narrator", "Line 9: no format knows this role; use system, developer, user"),
+        ("=== 2 assistant", "=== narrator", "Line 9: no format knows the role 'narrator'; use system, developer, user"),
         ("=== 2 assistant", "=== topic", "Line 9: the topic is there twice"),
         ('=== 2 assistant', '=== "a\\q"', "Line 9: the quoted role is not valid JSON"),
         ("Hello\nthere", " ", "Line 9: turn 2 is empty"),

@@ -170,7 +170,7 @@ async def test_second_editor_sees_both_versions(local, browser_without_scripts):
     [
         ({"text": [" ", "b", "c"]}, 422, "The edit cannot be stored: turn 1 is empty"),
         ({"text": ["a", "b\0", "c"]}, 422, "The edit cannot be stored: turn 2 contains a NUL character"),
-        ({"role": ["judge", "user", "user"]}, 422, "turn 1 has a role that no format knows"),
+        ({"role": ["judge", "user", "user"]}, 422, "turn 1 has the role &#39;judge&#39;, which no format knows"),
         ({"source": [], "role": [], "text": []}, 422, "the conversation has no turns"),
         ({"id": "none"}, 404, "Conversation &#39;none&#39; not found"),
     ],

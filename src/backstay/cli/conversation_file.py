@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from backstay.cli.text import printable
-from backstay.cli.text_file import read_text
 from backstay.errors import InputUnreadable
 from backstay.library.edit_plan import Edit
 from backstay.library.record import TURNS
@@ -23,10 +22,10 @@ class EditFile(NamedTuple):
     expected: str | None
 
 
-def read_edit(name: str) -> EditFile:
-    """Read a file; `-` is standard input. Raises InputNotFound, InputUnreadable."""
+def read_edit(name: str, text: str) -> EditFile:
+    """Read the text of a file. Raises InputUnreadable."""
     try:
-        value = orjson.loads(read_text(name))
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InputUnreadable(
             f"{printable(name)}, line {error.lineno}: not valid JSON", path=name, line=error.lineno

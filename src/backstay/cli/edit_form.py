@@ -4,6 +4,7 @@ Each part begins with a line such as `=== topic`, `=== 2 assistant` (the second 
 lines up to the next one are its text. The marker has as many `=` as it takes for no line of a text to begin with it.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -19,11 +20,12 @@ _TOPIC, _PERSONA, _END = "topic", "persona", "end"
 _ERROR = "# Error: "
 _HEADING = re.compile(r'(?:(?P<number>\d+) +)?(?P<role>"(?:[^"\\]|\\.)*"|[^\s"#]\S*)(?:\s+#.*)?\s*')
 _PLAIN_ROLE = re.compile(r'[^\s"#\d][^\s"]*')
+_VERSION = re.compile(r"^#.* Version: ([0-9a-f]{64})$", re.MULTILINE)
 _HELP = """\
 # Change the texts, save the file and close the editor. An empty or unchanged file stores nothing.
 # "{marker} 2 assistant" begins the text of the second turn: change the role, move the block, or remove it.
 # "{marker} user" begins a new turn. Remove "{marker} topic" or "{marker} persona" with its text to have none.
-# What follows a # in such a line is not shown here and stays with its turn.
+# What follows a # in such a line is not shown here and stays with its turn. Version: {digest}
 """
 
 
@@ -31,7 +33,7 @@ def to_form(conversation: Conversation) -> str:
     """Return the text to edit."""
     texts = [conversation.topic, conversation.persona, *(turn.content for turn in conversation.turns)]
     marker = _marker([text for text in texts if text is not None])
-    lines = [_HELP.format(marker=marker)]
+    lines = [_HELP.format(marker=marker, digest=conversation.digest())]
     for name, text in ((_TOPIC, conversation.topic), (_PERSONA, conversation.persona)):
         if text is not None:
             lines.append(f"{marker} {name}\n{text}\n")
@@ -65,6 +67,13 @@ def parse_form(text: str, conversation: Conversation) -> Edit:
     if not turns:
         raise _error(1, "the conversation has no turns")
     return Edit(turns=turns, topic=topic, persona=persona)
+
+
+def digest_in_form(text: str) -> str | None:
+    """Return the digest of the conversation that a form was made from; None if the text is no form."""
+    lines = itertools.takewhile(lambda line: not line.strip() or line.startswith("#"), text.splitlines())
+    match = _VERSION.search("\n".join(lines))
+    return match[1] if match is not None else None
 
 
 def with_error(text: str, error: InputUnreadable) -> str:
@@ -126,7 +135,9 @@ def _turn(block: _FormPart, stored: Sequence[Turn], number: int) -> Turn:
         if turn == stored[block.number - 1]:
             return turn
     if turn.role not in {*ROLES, *(each.role for each in stored)}:
-        raise _error(block.line, f"no format knows this role; use {', '.join(ROLES[:-1])} or {ROLES[-1]}")
+        raise _error(
+            block.line, f"no format knows the role {turn.role[:50]!r}; use {', '.join(ROLES[:-1])} or {ROLES[-1]}"
+        )
     try:
         check_turn(turn, number)
     except InvalidConversation as error:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from backstay.cli.output import is_terminal
 from backstay.cli.text import printable
 from backstay.errors import InputUnreadable, OutputUnwritable, SettingsError
 
@@ -14,7 +15,10 @@ _DEFAULT = "vi"
 
 
 def editor_command() -> list[str]:
-    """Return the words that start the editor: VISUAL, else EDITOR, else vi. Raises SettingsError if there is none."""
+    """Return the words that start the editor: VISUAL, else EDITOR, else vi.
+
+    Raises SettingsError if there is none, or none is set and there is no terminal for vi.
+    """
     for variable in ("VISUAL", "EDITOR"):
         if os.environ.get(variable, "").strip():
             name = os.environ[variable]
@@ -24,6 +28,12 @@ def editor_command() -> list[str]:
                 raise SettingsError(f"{variable} is not a valid command: {error}", setting=variable) from error
             break
     else:
+        if not (is_terminal(0) and is_terminal(1)):
+            raise SettingsError(
+                "There is no terminal for an editor; set EDITOR, or edit with --from-file FILE or the other options of "
+                "`backstay conversations edit --help`",
+                setting="EDITOR",
+            )
         variable, words = "EDITOR", [_DEFAULT]
     if shutil.which(words[0]) is None:
         raise SettingsError(f"{printable(words[0])} not found; set {variable} to your editor", setting=variable)

@@ -5,7 +5,7 @@ and rows of other tables may refer to it.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from backstay.errors import InvalidConversation
 from backstay.library.conversation import Conversation, check_text, check_turn, validate_turns
 from backstay.library.record import TURNS, Document, metadata_as_dict, metadata_from_line
 from backstay.library.turn import Turn
-from backstay.library.turn_matching import is_same_content, match_turns
+from backstay.library.turn_matching import is_same_content, match_turns, turn_content
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 """The roles that an edit may give a turn, and those that the conversation has already."""
@@ -83,7 +83,8 @@ def _check_roles(turns: Sequence[Turn], allowed: Collection[str]) -> None:
     for number, turn in enumerate(turns, start=1):
         if turn.role not in allowed:
             raise InvalidConversation(
-                f"turn {number} has a role that no format knows; use {', '.join(ROLES[:-1])} or {ROLES[-1]}",
+                f"turn {number} has the role {turn.role[:50]!r}, which no format knows; "
+                f"use {', '.join(ROLES[:-1])} or {ROLES[-1]}",
                 turn=number,
             )
 
@@ -183,8 +184,9 @@ def _row(turn: Turn, similar: Document | None) -> Document:
 
 def is_same(conversation: Conversation, other: Conversation) -> bool:
     """Return whether two versions of a conversation have the same topic, persona and turns."""
-    return (
-        (conversation.topic, conversation.persona) == (other.topic, other.persona)
-        and len(conversation.turns) == len(other.turns)
-        and all(map(is_same_content, conversation.turns, other.turns))
-    )
+    return content_key(conversation) == content_key(other)
+
+
+def content_key(conversation: Conversation) -> Hashable:
+    """Return a value that is equal for versions of a conversation with the same topic, persona and turns."""
+    return conversation.topic, conversation.persona, tuple(map(turn_content, conversation.turns))

@@ -36,6 +36,8 @@ class Version:
     editor: str | None
     """Who made it, if the edit said so; None for the first version."""
     is_current: bool
+    same_as: int | None = None
+    """The first version with the same topic, persona and turns, if it was reverted to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,12 @@ class EditStore(Protocol):
 
     async def versions(self, owner: str, conversation_id: str) -> Sequence[ReplacedVersion]:
         """Return the versions that were replaced, the first one first. Raises ConversationNotFound."""
+
+    async def repeated_versions(self, owner: str, conversation_id: str) -> Mapping[int, int]:
+        """Return the versions that have the content of an earlier one, each with the number of the first such one.
+
+        Raises ConversationNotFound.
+        """
 
     async def version(self, owner: str, conversation_id: str, number: int) -> Conversation:
         """Return a version. Raises ConversationNotFound, VersionNotFound."""
@@ -151,12 +159,19 @@ class Edits:
     async def versions(self, conversation_id: str) -> Sequence[Version]:
         """Return all versions, the current one last. Raises ConversationNotFound."""
         replaced = await self._store.versions(self._owner, conversation_id)
+        same = await self._store.repeated_versions(self._owner, conversation_id) if len(replaced) > 1 else {}
         made: list[tuple[str | None, str | None]] = [
             (None, None),
             *((each.editor, each.replaced_at) for each in replaced),
         ]
         return [
-            Version(number, from_text(made_at) if made_at is not None else None, editor, number == len(made))
+            Version(
+                number,
+                from_text(made_at) if made_at is not None else None,
+                editor,
+                number == len(made),
+                same.get(number),
+            )
             for number, (editor, made_at) in enumerate(made, start=1)
         ]
 

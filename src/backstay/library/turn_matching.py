@@ -24,10 +24,11 @@ def match_turns(before: Sequence[Turn], after: Sequence[Turn]) -> list[int | Non
 
 def is_same_content(turn: Turn, other: Turn) -> bool:
     """Return whether two turns have the same role, text and metadata; the ids may differ."""
-    return _content(turn) == _content(other)
+    return turn_content(turn) == turn_content(other)
 
 
-def _content(turn: Turn) -> Hashable:
+def turn_content(turn: Turn) -> Hashable:
+    """Return a value that is equal for turns with the same role, text and metadata."""
     metadata = turn.stored_metadata()
     return turn.role, turn.content, canonical_json(metadata) if metadata else b""
 
@@ -53,8 +54,8 @@ class _Match:
                 self._set(number, recognized)
 
     def by_content(self) -> None:
-        contents = [_content(turn) for turn in self._before]
-        wanted = [_content(turn) for turn in self._after]
+        contents = [turn_content(turn) for turn in self._before]
+        wanted = [turn_content(turn) for turn in self._after]
         # What both begin or end with first: otherwise a removed "Yes" would move every other "Yes" by one.
         shorter = min(len(contents), len(wanted))
         for places in (range(shorter), range(-1, -shorter - 1, -1)):

@@ -12,12 +12,16 @@ from backstay.schemas.base import ApiObject, Moment
 
 
 class VersionOut(ApiObject):
-    """A version. `createdAt` and `editor` are of the edit that made it: null for the first version."""
+    """A version. `createdAt` and `editor` are of the edit that made it: null for the first version.
+
+    `sameAs` is the first version with the same content, if the conversation was reverted to that.
+    """
 
     number: int
     created_at: Moment | None
     editor: str | None
     is_current: bool
+    same_as: int | None
 
 
 class VersionsOut(ApiObject):

@@ -1,8 +1,9 @@
 """`backstay conversations edit`, `history`, `diff` and `revert`: correct conversations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,19 +13,21 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.output import is_terminal
 from backstay.cli.text import format_time, printable
 from backstay.cli.text_file import read_text
-from backstay.errors import BackstayError, InputUnreadable, SettingsError
+from backstay.errors import BackstayError, ConversationChanged, InputUnreadable, SettingsError
 from backstay.library.id_text import parse_printed_id, printed_id, quoted_id
 
 if TYPE_CHECKING:
+    from backstay.app import Backstay
     from backstay.cli.editor import EditedFile
     from backstay.library.conversation import Conversation
     from backstay.library.edit_plan import Edit
+    from backstay.library.edits import Version
     from backstay.library.turn import Turn
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=parse_printed_id)]
-EditorOption = Annotated[
+ReviewerOption = Annotated[
     str | None,
-    typer.Option("--by", metavar="NAME", help="Who edits [default: BACKSTAY_REVIEWER, else your user name]."),
+    typer.Option(metavar="NAME", help="Who edits [default: BACKSTAY_REVIEWER, else your user name]."),
 ]
 _NUMBER = typer.Option(metavar="N", min=1)
 
@@ -51,9 +54,14 @@ class EditOptions:
     from_file: Annotated[
         str | None,
         typer.Option(
-            metavar="F", help="JSON file with the whole conversation, as `show --json` prints it; - for standard input."
+            metavar="F",
+            help="File with the whole conversation, as `show --json` prints it or as a failed edit left it; "
+            "- for standard input.",
         ),
     ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --from-file: replace a newer version, which the history keeps.")
+    ] = False
 
     @property
     def are_empty(self) -> bool:
@@ -66,7 +74,9 @@ class EditOptions:
         used = [name for name, value in actions.items() if value is not None]
         if len(used) > 1:
             raise SettingsError(f"{' and '.join(used)} exclude each other; edit one turn at a time", setting=used[1])
-        if self.from_file is not None and self != EditOptions(from_file=self.from_file):
+        if self.overwrite and self.from_file is None:
+            raise SettingsError("--overwrite needs --from-file", setting="overwrite")
+        if self.from_file is not None and self != EditOptions(from_file=self.from_file, overwrite=self.overwrite):
             raise SettingsError(
                 "--from-file has the whole conversation; leave the other options out", setting="from_file"
             )
@@ -118,7 +128,7 @@ class EditOptions:
 
 @command()
 async def edit(
-    session: CommandSession, conversation: IdArgument, options: EditOptions, by: EditorOption = None
+    session: CommandSession, conversation: IdArgument, options: EditOptions, reviewer: ReviewerOption = None
 ) -> None:
     """Edit a conversation in your editor (VISUAL, EDITOR or vi), or with options. Each version is kept.
 
@@ -137,9 +147,10 @@ async def edit(
     backstay = await session.open()
     before = await backstay.conversations.show(conversation)
     if options.are_empty:
-        await _edit_in_editor(session, before, by)
+        await _edit_in_editor(session, before, reviewer)
     else:
-        await _store(session, before, *_edit_of(options, before), by)
+        edit, expected = await _edit_of(backstay, options, before)
+        await _store(session, before, edit, before.digest() if options.overwrite else expected, reviewer)
     await session.remind()
 
 
@@ -163,7 +174,7 @@ async def history(session: CommandSession, conversation: IdArgument) -> None:
                 version.number,
                 "first stored" if version.created_at is None else format_time(version.created_at),
                 version.editor or "",
-                "current" if version.is_current else "",
+                "; ".join(_notes(version)),
             )
             for version in versions
         ]
@@ -204,7 +215,7 @@ async def revert(
     to: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Version to bring back [default: the one before].")
     ] = None,
-    by: EditorOption = None,
+    reviewer: ReviewerOption = None,
 ) -> None:
     """Bring back an earlier version of a conversation. This is an edit too, so it can be reverted itself.
 
@@ -215,22 +226,42 @@ async def revert(
     """
     backstay = await session.open()
     before = await backstay.conversations.show(conversation)
-    after = await backstay.edits.revert(conversation, to=to, expected=before.digest(), editor=by)
+    after = await backstay.edits.revert(conversation, to=to, expected=before.digest(), editor=reviewer)
     await _report(session, before, after)
     await session.remind()
 
 
-def _edit_of(options: EditOptions, before: "Conversation") -> "tuple[Edit, str]":
+async def _edit_of(backstay: "Backstay", options: EditOptions, before: "Conversation") -> "tuple[Edit, str]":
     """Return the edit of the options, and the digest of the conversation that it was made from."""
     from backstay.cli.conversation_file import read_edit
+    from backstay.cli.edit_form import digest_in_form, parse_form
     from backstay.library.edit_plan import Edit
 
     if options.from_file is not None:
-        edit, expected = read_edit(options.from_file)
+        text = read_text(options.from_file)
+        expected = digest_in_form(text)
+        if expected is not None:
+            base = await _find_version(backstay, before, expected)
+            try:
+                return parse_form(text, base), expected
+            except InputUnreadable as error:
+                message = f"{printable(options.from_file)}: {error.message}"
+                raise error.with_message(message, **error.context, path=options.from_file) from error
+        edit, expected = read_edit(options.from_file, text)
         return edit, expected or before.digest()
     topic = ... if options.topic is None else options.topic or None
     persona = ... if options.persona is None else options.persona or None
     return Edit(turns=options.edited_turns(before.turns), topic=topic, persona=persona), before.digest()
+
+
+async def _find_version(backstay: "Backstay", current: "Conversation", digest: str) -> "Conversation":
+    """Return the version with a digest; the current one if another program has changed it without keeping it."""
+    if digest != current.digest():
+        for version in await backstay.edits.versions(current.id or ""):
+            earlier = await backstay.edits.version(current.id or "", version.number)
+            if earlier.digest() == digest:
+                return earlier
+    return current
 
 
 async def _store(
@@ -265,7 +296,8 @@ async def _edit_in_editor(session: CommandSession, before: "Conversation", edito
     words, original = editor_command(), to_form(before)
     await session.close()
     file = EditedFile(original, suffix=".txt")
-    with _kept_on_error(file, original):
+    command = partial(session.invocation.command, "conversations", "edit", printed_id(before.id or ""), "--from-file")
+    with _kept_on_error(file, original, command):
         edit = _edit_until_valid(file, words, before)
         if edit is None:
             session.out.print_result(
@@ -300,15 +332,23 @@ def _edit_until_valid(file: "EditedFile", words: list[str], before: "Conversatio
 
 
 @contextmanager
-def _kept_on_error(file: "EditedFile", original: str) -> Iterator[None]:
-    """Keep what was typed if it could not be stored, and name its file in the error; else remove the file."""
+def _kept_on_error(file: "EditedFile", original: str, command: Callable[..., str]) -> Iterator[None]:
+    """Keep what was typed if it could not be stored, and name its file in the error; else remove the file.
+
+    The error also names the `command` that stores it, which takes the file and options.
+    """
     try:
         yield
     except BackstayError as error:
         if not _is_typed(file, original):
             file.remove()
             raise
-        message = f"{error.message}; what you typed is in {printable(file.path)}"
+        is_outdated = isinstance(error, ConversationChanged)
+        how = "replace the newer version" if is_outdated else "correct it, then store it"
+        message = (
+            f"{error.message}; what you typed is in {printable(file.path)}; {how} with: "
+            f"{command(str(file.path), *(['--overwrite'] if is_outdated else []))}"
+        )
         raise error.with_message(message, **{**error.context, "path": str(file.path)}) from error
 
 
@@ -317,6 +357,11 @@ def _is_typed(file: "EditedFile", original: str) -> bool:
         return file.path.read_bytes() not in (original.encode(), b"")
     except OSError:
         return False
+
+
+def _notes(version: "Version") -> list[str]:
+    reverted = [f"reverted to version {version.same_as}"] if version.same_as is not None else []
+    return [*reverted, *(["current"] if version.is_current else [])]
 
 
 def _check_number(option: str, number: int | None, count: int) -> None:

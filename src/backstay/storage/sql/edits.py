@@ -1,6 +1,6 @@
 """Edits conversations and keeps their versions. Implements `library.edits.EditStore`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -14,7 +14,7 @@ from backstay.errors import (
     VersionNotFound,
 )
 from backstay.library.conversation import Conversation
-from backstay.library.edit_plan import Edit, EditPlan, conversation_of, is_same, plan_turns
+from backstay.library.edit_plan import Edit, EditPlan, content_key, conversation_of, is_same, plan_turns
 from backstay.library.edits import ReplacedVersion, VersionPair
 from backstay.library.id_text import quoted_id
 from backstay.library.record import TURNS, Document, metadata_from_line, value_from_line
@@ -57,6 +57,19 @@ class SqlEdits(SqlStore):
 
     async def versions(self, owner: str, conversation_id: str) -> Sequence[ReplacedVersion]:
         return await self._database.read(lambda s: _versions(s, owner, conversation_id), owner=owner)
+
+    async def repeated_versions(self, owner: str, conversation_id: str) -> Mapping[int, int]:
+        def repeated(session: Session) -> Mapping[int, int]:
+            current = len(_versions(session, owner, conversation_id)) + 1
+            firsts: dict[Hashable, int] = {}
+            repeats: dict[int, int] = {}
+            for number in range(1, current + 1):
+                content = content_key(_content(session, owner, conversation_id, number, current))
+                if (first := firsts.setdefault(content, number)) != number:
+                    repeats[number] = first
+            return repeats
+
+        return await self._database.read(repeated, owner=owner)
 
     async def version(self, owner: str, conversation_id: str, number: int) -> Conversation:
         def version(session: Session) -> Conversation:
