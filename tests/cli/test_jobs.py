@@ -85,6 +85,7 @@ def test_failed_items_are_listed(within, with_failures):
             "errorCode": "processor_error.ValueError",
             "errorMessage": "ValueError: there is no bad things",
             "raw": None,
+            "editedSince": False,
         }
     ]
 
@@ -219,11 +220,13 @@ def test_deleted_conversations_are_made_again(within, backstay):
     status = within("status", "topics")
     detail = within("status", "topics", "--json").json
     refused = within("retry", "topics", "i1", "--deleted")
+    nothing_failed = within("retry", "topics")
     retried = within("retry", "topics", "--deleted")
     again = within("retry", "topics", "--deleted", "--json")
     resumed = within("resume", "topics")
 
     assert "deleted" not in before.out
+    assert nothing_failed.err == "To make 1 deleted conversation again: backstay retry topics --deleted\n"
     assert status.out.startswith("topics: completed, 3 of 3, 1 of them deleted\n")
     assert "  deleted    make them again with backstay retry topics --deleted\n" in status.out
     assert (detail["completed"], detail["deleted"], detail["withoutInput"]) == (3, 1, 0)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from backstay.library.review import Review
+
 HOSTILE = "<b>\u202e'; --"
 
 
@@ -31,6 +33,7 @@ def test_conversations_are_reviewed_and_shown(within, ids):
     shown = within("conversations", "show", gardens)
     listed = [line for line in within("conversations", "list").out.splitlines() if line.startswith(gardens)]
     review = within("conversations", "show", gardens, "--json").json["review"]
+    del review["digest"]
 
     assert (kept.out, rated.out) == ("1 conversation kept.\n", "3 conversations rated 4.\n")
     assert again.out == "1 conversation rated 4, 1 needed no change.\n"
@@ -87,9 +90,10 @@ def test_a_review_is_taken_back(within, ids):
     for words in (["rate", "none"], ["tag", "--clear"], ["note", ""]):
         within("conversations", *words, tea)
 
-    assert undone.out == "1 conversation made unreviewed.\n"
+    assert undone.out == "1 conversation marked as unreviewed.\n"
     assert within("conversations", "show", tea, "--json").json["review"] == {
         "status": "unreviewed", "rating": None, "tags": [], "note": None, "reviewer": None, "reviewedAt": None,
+        "digest": Review().digest(),
     }  # fmt: skip
 
 
@@ -102,7 +106,7 @@ def test_a_review_is_taken_back(within, ids):
             "Conversation 'none' not found, so nothing was changed; `backstay conversations list` shows",
         ),
         (["keep", "--job", "none"], "Job 'none' not found"),
-        (["keep", "--all"], "Change the reviews of all 4 conversations, which are then kept? There is no terminal"),
+        (["keep", "--all"], "All 4 conversations will be kept. Continue? There is no terminal"),
         (["rate", "6", "x"], "The rating '6' is not a whole number from 1 to 5, nor none"),
         (["rate", "true", "x"], "The rating 'true' is not a whole number from 1 to 5, nor none"),
         (["tag", "x"], "Name a tag with --add or --remove, or remove all with --clear"),

@@ -82,7 +82,7 @@ async def rate(
     from backstay.library.review_change import ReviewChange
 
     number = _parse_rating(rating)
-    what = f"rated {number}" if number is not None else "left without a rating"
+    what = f"rated {number}" if number is not None else "cleared of ratings"
     await _review(session, options, ReviewChange(rating=number), what)
 
 
@@ -108,7 +108,7 @@ async def tag(
     if not (add or remove or clear):
         raise SettingsError("Name a tag with --add or --remove, or remove all with --clear", setting="tags")
     change = ReviewChange(tags=() if clear else None, add_tags=tuple(add or ()), remove_tags=tuple(remove or ()))
-    await _review(session, options, change, "tagged" if add else "left without tags" if clear else "untagged")
+    await _review(session, options, change, "tagged" if add else "cleared of tags" if clear else "untagged")
 
 
 @command(when_interrupted=_INTERRUPTED)
@@ -127,7 +127,7 @@ async def note(
     """
     from backstay.library.review_change import ReviewChange
 
-    await _review(session, options, ReviewChange(note=text), "given the note" if text else "left without a note")
+    await _review(session, options, ReviewChange(note=text), "given this note" if text else "cleared of notes")
 
 
 async def _review_status(session: CommandSession, options: ReviewOptions, name: str, *, undo: bool) -> None:
@@ -135,7 +135,7 @@ async def _review_status(session: CommandSession, options: ReviewOptions, name: 
     from backstay.library.review_change import ReviewChange
 
     status = ReviewStatus.UNREVIEWED if undo else ReviewStatus(name)
-    await _review(session, options, ReviewChange(status), "made unreviewed" if undo else name)
+    await _review(session, options, ReviewChange(status), "marked as unreviewed" if undo else name)
 
 
 async def _review(session: CommandSession, options: ReviewOptions, change: "ReviewChange", what: str) -> None:
@@ -144,7 +144,7 @@ async def _review(session: CommandSession, options: ReviewOptions, change: "Revi
     backstay = await session.open()
     if selection.everything and not options.yes:
         count = format_count(await backstay.conversations.count(selection), "conversation")
-        await session.confirm(f"Change the reviews of all {count}, which are then {what}")
+        await session.confirm(f"All {count} will be {what}. Continue")
         backstay = await session.open()
     with review_progress_view(session.out) as view:
         result = await backstay.reviews.change(selection, change, reviewer=options.reviewer, on_progress=view)

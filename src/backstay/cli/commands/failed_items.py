@@ -128,6 +128,9 @@ async def _retry(session: CommandSession, job: str, items: list[str] | None, *, 
     )
     if result.without_input:
         session.out.note(reminders.without_input(result.without_input))
+    if not (deleted or count) and (lost := (await batches.deleted_results(job)).with_input):
+        command = session.invocation.job_command("retry", job, "--deleted")
+        session.out.note(f"To make {format_count(lost, 'deleted conversation')} again: {command}")
     if count and after.state != "running":
         session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
     await session.remind(except_job=job)
