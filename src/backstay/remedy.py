@@ -56,6 +56,8 @@ class Remedy(StrEnum):
     SELECT_CONVERSATIONS = "select_conversations"
     ALLOW_LOSSES = "allow_losses"
     """Export without what the format cannot hold, or in a format that holds it."""
+    LEAVE_OUT = "leave_out"
+    """Export without what no format could hold either."""
     CHOOSE_FORMAT = "choose_format"
     IGNORE_MISSING = "ignore_missing"
     LIST_BACKUPS = "list_backups"
@@ -122,6 +124,7 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.ALLOW_KEY: "allow it in allowed_keys, in the settings",
     Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
     Remedy.ALLOW_LOSSES: "pass lossy=True to leave exactly that out, or another format",
+    Remedy.LEAVE_OUT: "pass lossy=True to leave them out",
     Remedy.CHOOSE_FORMAT: "choose another format",
     Remedy.IGNORE_MISSING: "pass ignore_missing=True to ignore unknown ids",
     Remedy.SKIP_OR_REPLACE: "pass on_conflict='skip' to restore the others, or 'replace' to restore all",

@@ -363,3 +363,27 @@ def test_the_editor_is_the_reviewer_of_the_settings(within, stored, monkeypatch)
 
     assert "BACKSTAY_REVIEWER" not in edited.err
     assert [version["editor"] for version in versions] == [None, "Ann", "Bob"]
+
+
+def test_pairs_of_edits_are_counted_as_pairs(within, stored):
+    """An export of corrections counts pairs, and one that makes none names only the option that leaves it out."""
+    pairs = (
+        "conversations",
+        "export",
+        "--edited",
+        "--pairs",
+        "edits",
+        "--format",
+        "trl-preference",
+        "-o",
+        "pairs.jsonl",
+    )
+    within("conversations", "edit", "c", "--topic", "U")
+    refused = within(*pairs)
+    within("conversations", "edit", "c", "--turn", "2", "--text", "The slow fox")
+
+    exported = within(*pairs)
+
+    assert "edits that do not correct an answer (1 conversation)" in refused.one_line_error()
+    assert refused.one_line_error().endswith("--lossy leaves them out")
+    assert exported.err.startswith("1 pair exported to pairs.jsonl.\n")

@@ -14,6 +14,7 @@ from backstay import Backstay, Conversation, Selection, Turn
 from backstay.backup.restore_plan import ConflictKind
 from backstay.errors import AdoptedTableNotWritable, EditBlocked, LossyExport, OutcomeRefused, SettingsError
 from backstay.library.edit_plan import is_same
+from backstay.remedy import Remedy
 from integration._killed_edit import TURNS
 from support.faults.batch_invariants import violations
 from support.faults.ledger import Witness
@@ -455,10 +456,26 @@ async def test_corrections_are_preference_pairs(backstay, tmp_path):
 
     start = messages("S", "Q", "A", "Q2", "A2")
     assert _lines(tmp_path / "out") == [
-        {"prompt": start[:2], "chosen": messages("Better", "Q2", "A2"), "rejected": start[2:]},
+        {"prompt": start[:2], "chosen": [{"role": "assistant", "content": "Better"}], "rejected": start[2:3]},
         {"prompt": start[:4], "chosen": messages("Other"), "rejected": start[4:]},
     ]
     assert (result.exported, result.losses) == (4, [])
+
+
+async def test_a_pair_ends_with_the_last_answer_that_differs(backstay, tmp_path):
+    """Two corrections keep what is between them; after a corrected question, the same answer ends both sides."""
+    await _edited(backstay, tmp_path, [{2: "Better", 4: "Best"}, {2: "Better", 3: "Other?"}])
+
+    await backstay.conversations.write_export(tmp_path / "out", format="trl-preference", pairs="edits")
+
+    sides = [
+        [[each["content"] for each in line[side]] for side in ("chosen", "rejected")]
+        for line in _lines(tmp_path / "out")
+    ]
+    assert sides == [
+        [["Better", "Q2", "Best"], ["A", "Q2", "A2"]],
+        [["Better", "Other?", "A2"], ["A", "Q2", "A2"]],
+    ]
 
 
 async def test_edits_that_are_no_pairs_are_counted(backstay, tmp_path):
@@ -468,7 +485,7 @@ async def test_edits_that_are_no_pairs_are_counted(backstay, tmp_path):
     await backstay.edits.edit("c1", turns=[*(await backstay.conversations.show("c1")).turns, Turn("user", "More")])
     chosen = {"format": "trl-preference", "pairs": "edits"}
 
-    with pytest.raises(LossyExport, match=r"edits that do not correct an answer \(3 conversations\)"):
+    with pytest.raises(LossyExport, match=r"edits that do not correct an answer \(3 conversations\)") as refused:
         await backstay.conversations.write_export(tmp_path / "out", Selection(edited=True), **chosen)
     result = await backstay.conversations.write_export(
         tmp_path / "out", Selection(edited=True), lossy=True, problems=tmp_path / "problems.txt", **chosen
@@ -476,6 +493,7 @@ async def test_edits_that_are_no_pairs_are_counted(backstay, tmp_path):
 
     (line,) = _lines(tmp_path / "out")
     assert line["chosen"][0]["content"] == current.turns[2].content == "Better"
+    assert refused.value.remedy is Remedy.LEAVE_OUT
     assert result.exported == 2
     problems = (tmp_path / "problems.txt").read_text().splitlines()
     assert [line.partition("\t")[0] for line in problems] == ["c0", "c1", "c3"]

@@ -61,6 +61,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.LIST_VERSIONS: "`backstay conversations history {conversation_id}` lists its versions",
     Remedy.SELECT_CONVERSATIONS: "give ids, --job or another condition, or --all",
     Remedy.ALLOW_LOSSES: "--lossy leaves exactly that out, --format native holds everything",
+    Remedy.LEAVE_OUT: "--lossy leaves them out",
     Remedy.CHOOSE_FORMAT: "--format native holds everything",
     Remedy.IGNORE_MISSING: "`backstay conversations list` shows all; --ignore-missing ignores unknown ids",
     Remedy.LIST_BACKUPS: "`backstay backups list` shows all",

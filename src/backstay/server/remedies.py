@@ -45,6 +45,7 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.LIST_VERSIONS: "the list of its versions shows all",
     Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
     Remedy.ALLOW_LOSSES: "with `lossy` the export leaves exactly that out; the format `native` holds everything",
+    Remedy.LEAVE_OUT: "with `lossy` the export leaves them out",
     Remedy.CHOOSE_FORMAT: "the format `native` holds everything",
     Remedy.IGNORE_MISSING: "the list of conversations shows all; `ignoreMissing` ignores unknown ids",
     Remedy.LIST_BACKUPS: "the list of backups shows all",

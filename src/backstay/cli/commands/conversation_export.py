@@ -180,7 +180,7 @@ def _report(out: Output, result: "ExportResult", choices: ExportOptions) -> None
     where = f" to {printable(result.path)}" if result.path is not None else ""
     sides = ", ".join(f"{name} {count:,}" for name, count in result.splits.items())
     files = f" in {format_count(len(result.files), 'file')}" if choices.shard_size is not None else ""
-    out.note(f"{format_count(result.exported, 'conversation')} exported{where}{files}{f': {sides}' if sides else ''}.")
+    out.note(f"{_format_exported(result)} exported{where}{files}{f': {sides}' if sides else ''}.")
     if result.losses:
         out.note(f"Left out, because {result.format} cannot hold it: {', '.join(map(str, result.losses))}.")
     for name in (name for name, count in result.splits.items() if not count):
@@ -189,8 +189,14 @@ def _report(out: Output, result: "ExportResult", choices: ExportOptions) -> None
         out.note(line)
 
 
+def _format_exported(result: "ExportResult") -> str:
+    """Return the number of conversations, or of pairs where a row is made of two."""
+    is_paired = load_format(result.format).row_conversations == 2
+    return format_count(result.exported // 2, "pair") if is_paired else format_count(result.exported, "conversation")
+
+
 def _format_plan(plan: "ExportResult", choices: ExportOptions) -> "Iterator[str]":
-    yield f"{format_count(plan.exported, 'conversation')} would be exported as {plan.format}."
+    yield f"{_format_exported(plan)} would be exported as {plan.format}."
     if plan.losses:
         condition = "" if choices.lossy else "; without --lossy, the export is refused"
         losses = ", ".join(map(str, plan.losses))

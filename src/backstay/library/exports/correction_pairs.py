@@ -36,9 +36,12 @@ def correction_pair(
     """
     if original is None:
         return [_linked(current, {})]
-    if not _corrects_an_answer(_messages(original, options), _messages(current, options)):
+    before, after = _messages(original, options), _messages(current, options)
+    if not _corrects_an_answer(before, after):
         return [_linked(current, {SIDE: NO_CORRECTION})]
-    sides = ((REJECTED, original), (CHOSEN, current))
+    # What follows the correction unchanged was no answer to it, and would be learned and unlearned at once.
+    repeated = _repeated_at_end(before, after)
+    sides = ((REJECTED, _without_last(original, before, repeated)), (CHOSEN, _without_last(current, after, repeated)))
     return [_linked(conversation, {SIDE: side, PAIR: str(current.id)}) for side, conversation in sides]
 
 
@@ -47,6 +50,22 @@ def _corrects_an_answer(before: Sequence[dict[str, Any]], after: Sequence[dict[s
         if first != second:
             return at > 0 and first["role"] == second["role"] == "assistant"
     return False
+
+
+def _repeated_at_end(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> int:
+    """Return how many of the last messages are the same; without them, both sides still differ and end in an answer."""
+    same = 0
+    while min(len(before), len(after)) > same and before[-1 - same] == after[-1 - same]:
+        same += 1
+    while same and not all(len(side) > same and side[-1 - same]["role"] == "assistant" for side in (before, after)):
+        same -= 1
+    return same
+
+
+def _without_last(conversation: Conversation, messages: Sequence[dict[str, Any]], count: int) -> Conversation:
+    turns = conversation.turns
+    # Where a format writes other messages than turns, their ends do not correspond.
+    return replace(conversation, turns=turns[: len(turns) - count]) if len(messages) == len(turns) else conversation
 
 
 def _messages(conversation: Conversation, options: FormatOptions) -> Sequence[dict[str, Any]]:

@@ -8,6 +8,7 @@ from backstay.errors import ConversationUnwritable, LossyExport
 from backstay.library.conversation import Conversation
 from backstay.library.formats import Loss, PreparedConversation
 from backstay.library.id_text import quoted_id
+from backstay.remedy import Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class ExportFindings:
                 f"{self._format} cannot hold: {', '.join(map(str, self.losses))}; nothing was written",
                 format=self._format,
                 losses=[_to_dict(count) for count in self.losses],
+                remedy=Remedy.LEAVE_OUT if self._losses.keys() == {Loss.NO_CORRECTION} else Remedy.ALLOW_LOSSES,
             )
 
     def _refusal_error(self, conversation_id: str, reason: str) -> ConversationUnwritable:
