@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from backstay import Backstay, BackstayError, Job
+from support.harness import warm_processes
 from support.harness.commands import Ended, in_process
 from support.harness.waiting import PATIENCE_SECONDS
 
@@ -114,14 +115,13 @@ class Commands:
 
     def __call__(self, *words: str, stdin: bytes | None = None, **environment: str) -> Ended:
         """Run a command to its end; `stdin` is its standard input, other names go into its environment."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "backstay", *words],
+        ended = warm_processes.run(
+            "backstay",
+            words,
             cwd=self.folder,
             env=self.environment(**environment),
-            input=b"" if stdin is None else stdin,
-            capture_output=True,
+            stdin=stdin or b"",
             timeout=PATIENCE_SECONDS,
-            check=False,
         )
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 

@@ -70,7 +70,6 @@ def test_a_moved_database_is_intact_when_it_is_put_back(scene, with_its_log):
 
 def test_a_database_that_replaces_another_is_left_alone(scene):
     """A worker whose database is replaced by another, with its log, ends without changing either."""
-    worker = _at_work(scene)
     other = scene.folder / "other" / scene.database.name
     other.parent.mkdir()
     _another_job(other)
@@ -78,6 +77,7 @@ def test_a_database_that_replaces_another_is_left_alone(scene):
     # Kept open, so that its log stays.
     holding = apsw.Connection(str(other))
     holding.execute("UPDATE jobs SET updated_at = updated_at + 1")
+    worker = _at_work(scene)
 
     for file in _files(scene):
         file.unlink()

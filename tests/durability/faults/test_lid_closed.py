@@ -15,7 +15,7 @@ _LEASE = 1.2
 def test_all_workers_sleep_through_their_leases(scene):
     """Workers that slept equally long reclaim no lease of each other, and every item is called once."""
     scene.items, scene.concurrency = 240, 4
-    workers = [scene.start(seconds=0.1, lease=_LEASE) for _ in range(3)]
+    workers = [scene.start(cold=True, seconds=0.1, lease=_LEASE) for _ in range(3)]
     for worker in workers:
         scene.until_called(worker, 60)
 
@@ -38,7 +38,7 @@ def test_all_workers_sleep_through_their_leases(scene):
 def test_a_worker_that_sleeps_alone_is_reclaimed(scene):
     """The control: a worker that stays awake reclaims the lease of one that sleeps."""
     scene.items, scene.concurrency = 120, 4
-    workers = [scene.start(seconds=0.1, lease=_LEASE) for _ in range(2)]
+    workers = [scene.start(cold=True, seconds=0.1, lease=_LEASE) for _ in range(2)]
     for worker in workers:
         scene.until_called(worker, 30)
 

@@ -18,9 +18,11 @@ from backstay import errors
 from support.faults.batch_invariants import violations
 from support.faults.ledger import Witness
 from support.harness.waiting import PATIENCE_SECONDS, until
+from support.harness.warm_processes import WarmProcess
 from support.stores.sql import is_server
 
 _TESTS = Path(__file__).parents[2]
+_VICTIM = "support.faults.victim"
 
 
 class Scene:
@@ -43,8 +45,9 @@ class Scene:
     def start(
         self,
         *,
-        program: str = "support.faults.victim",
+        program: str = _VICTIM,
         under: Sequence[str] = (),
+        cold: bool = False,
         environment: dict[str, str] | None = None,
         **options: object,
     ) -> subprocess.Popen[bytes]:
@@ -53,6 +56,7 @@ class Scene:
         Args:
             program: The module to run, which takes the same options.
             under: A command that starts it, as strace does.
+            cold: Start a new interpreter, whose parent is this process, so that this one can wait for its stops.
             environment: What it gets beside our own.
         """
         values = {
@@ -62,12 +66,22 @@ class Scene:
             "concurrency": self.concurrency,
             **options,
         }
-        command = [*self.inside, *under, sys.executable, "-m", program]
-        for name, value in values.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
+        words = [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value))]
         surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_TESTS), *sys.path]), **(environment or {})}
         with (self.folder / "stderr.txt").open("ab") as said:
-            process = subprocess.Popen(command, stderr=said, start_new_session=True, env=surroundings)
+            prefix = [*self.inside, *under]
+            if cold or prefix or program != _VICTIM:
+                command = [*prefix, sys.executable, "-m", program, *words]
+                process = subprocess.Popen(command, stderr=said, start_new_session=True, env=surroundings)
+            else:
+                process = WarmProcess(
+                    program,
+                    words,
+                    streams=(0, 1, said.fileno()),
+                    cwd=Path.cwd(),
+                    env=surroundings,
+                    start_new_session=True,
+                )
         self._started.append(process)
         return process
 

@@ -18,7 +18,7 @@ def wake_up_beside_a_successor(scene: Scene, **changed: Any) -> list[subprocess.
     """Stop a worker past its lease, let another reclaim it and do its work, continue the first; return both."""
     scene.items = 400
     options = {"seconds": 0.05, "lease": 1.2, **changed}
-    frozen = scene.start(**options)
+    frozen = scene.start(cold=True, **options)
     scene.until_called(frozen, 31)
     stop_between_transactions(scene, frozen)
     successor = scene.start(**options)
@@ -38,7 +38,7 @@ def _is_done_anew(scene: Scene) -> bool:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop a process, and return when none of its threads runs any more."""
+    """Stop a process that was started cold, and return when none of its threads runs any more."""
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
