@@ -56,8 +56,8 @@ peers-read: $(TESTS) ## Read the exports as trainers do, with datasets, pandas, 
 mutate: $(TESTS) ## Take out one condition at a time, and list those whose loss no test detects
 	$(BIN)/python scripts/mutate.py
 
-torture: $(TESTS) ## Run the sweeps of the tests at their full count, then the mutations
-	BACKSTAY_TORTURE=1 $(BIN)/pytest tests -m sweep
+torture: $(TESTS) ## Run sweeps and tests with generated data at their full count, then the mutations
+	BACKSTAY_TORTURE=1 $(BIN)/pytest tests -m 'sweep or hypothesis' --timeout 0
 	@$(MAKE) --no-print-directory mutate
 
 clean: ## Remove what make, the tests and the demo made

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.harness.failure_record import VARIABLE, FailureRecord
 from support.harness.sampling import FULL, is_sampled
 from support.stores.kinds import SAMPLED
+
+settings.register_profile("sample", max_examples=1_000 if FULL else 30)
+settings.load_profile("sample")
 
 # Who is started in the background, or by nohup, inherits that signals are ignored; so would every process of the tests.
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
