@@ -1,9 +1,11 @@
-"""The methods that an address allows, from OpenAPI: each method of an address has a route of its own."""
+"""The methods that an address of the API allows: each method of an address has a route of its own."""
 
 import re
+from collections import defaultdict
 from functools import cache
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 _PATH_PARAMETER = re.compile(r"\\{\w+\\}")
 
@@ -17,11 +19,15 @@ def methods_of(app: FastAPI, path: str) -> str | None:
 
 @cache
 def _described_routes(app: FastAPI) -> list[tuple[re.Pattern[str], int, str]]:
+    methods: dict[str, set[str]] = defaultdict(set)
+    for route in app.router.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            methods[re.escape(route.path_format)] |= route.methods or set()
     return [
         (
-            re.compile(_PATH_PARAMETER.sub(".+", re.escape(path)), re.DOTALL),
-            len(_PATH_PARAMETER.sub("", re.escape(path))),
-            ", ".join(sorted(map(str.upper, methods))),
+            re.compile(_PATH_PARAMETER.sub(".+", path), re.DOTALL),
+            len(_PATH_PARAMETER.sub("", path)),
+            ", ".join(sorted(names)),
         )
-        for path, methods in app.openapi()["paths"].items()
+        for path, names in methods.items()
     ]

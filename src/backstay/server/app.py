@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from backstay.app import Backstay
@@ -47,7 +47,6 @@ from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
 from backstay.server.supervisor import Supervisor
 from backstay.server.temporary_folder import TemporaryFolder, remove_orphaned_folders
-from backstay.server.unknown_parameters import refuse_unknown_parameters
 from backstay.server.web import pages
 from backstay.settings import Settings
 
@@ -105,8 +104,6 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
-        dependencies=[Depends(refuse_unknown_parameters)],
         form_limits={
             "max_files": 1,
             "max_fields": form_limits.MAX_FIELDS,
@@ -133,7 +130,7 @@ def create_app(
         backup_files,
         backups,
     ):
-        app.include_router(module.router)
+        module.router.add_to(app)
     _add_middleware(app, state)
     return app
 

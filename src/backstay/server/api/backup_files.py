@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from pydantic import Field, model_validator
 from starlette.responses import Response
 
@@ -14,9 +14,10 @@ from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State,
 from backstay.server.api.selections import Digest, Ids, SelectionIn
 from backstay.server.backup_download import BackupResponse, download_ticket_purpose
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
+from backstay.server.routers import Router
 from backstay.server.state import services_of
 
-router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[token_scheme])
+router = Router(prefix="/api/backup", tags=["backups"], dependencies=[token_scheme])
 
 Reason = Annotated[Text, Field(min_length=1, max_length=MAX_REASON)]
 RespondAsync = Annotated[

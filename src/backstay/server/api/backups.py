@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -28,8 +28,9 @@ from backstay.server.backup_download import download_ticket_purpose
 from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
+from backstay.server.routers import Router
 
-router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[token_scheme])
+router = Router(prefix="/api/backups", tags=["backups"], dependencies=[token_scheme])
 
 
 class RestoreIn(ApiInput):

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from backstay.schemas import JobDetailOut
@@ -18,8 +17,9 @@ from backstay.server.api.common import (
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.ids_with_slashes import IdRoute
+from backstay.server.routers import Router
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme], route_class=IdRoute)
+router = Router(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme], route_class=IdRoute)
 
 
 @router.get(

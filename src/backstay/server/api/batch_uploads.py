@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import File, Form, Request, UploadFile
 from pydantic import Field
 from starlette.responses import Response
 
@@ -17,8 +17,9 @@ from backstay.server.api.common import OnBadRow, OwnerServices, State, Text, err
 from backstay.server.api.reading import Delimiter, Encoding
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.requested_processor import requested_processor
+from backstay.server.routers import Router
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme])
+router = Router(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme])
 
 Column = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
 

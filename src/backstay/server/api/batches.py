@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Self, TypeVar
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import AfterValidator, Field, model_validator
 from starlette.responses import Response
 
@@ -28,8 +28,9 @@ from backstay.server.api.selections import Id
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
 from backstay.server.requested_processor import requested_processor
+from backstay.server.routers import Router
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme], route_class=IdRoute)
+router = Router(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme], route_class=IdRoute)
 
 T = TypeVar("T")
 JobName = Annotated[Text, Field(min_length=1, max_length=limits.MAX_ID, examples=["topics"])]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import File, Form, Query, Request, UploadFile
 from pydantic import Field
 from starlette.responses import Response
 
@@ -30,10 +30,9 @@ from backstay.server.api.reading import Delimiter, Encoding
 from backstay.server.api.selections import ConversationsQuery, Id, SelectionIn
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
+from backstay.server.routers import Router
 
-router = APIRouter(
-    prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme], route_class=IdRoute
-)
+router = Router(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme], route_class=IdRoute)
 
 
 class ExportIn(SelectionIn):

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import model_validator
 from starlette.responses import Response
 
@@ -14,11 +14,12 @@ from backstay.server.api.common import ApiInput, OwnerServices, State, errors, s
 from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.delete_stream import respond_delete
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once, run_once
+from backstay.server.routers import Router
 
 WithoutBackup = Literal["delete for good"]
 """What a person types to delete without a backup."""
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme])
+router = Router(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme])
 
 
 class DeletePlanIn(ApiInput):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import Field
 
 from backstay.errors import ConversationChanged
@@ -15,10 +15,9 @@ from backstay.server.api.selections import Digest
 from backstay.server.ids_with_slashes import IdRoute
 from backstay.server.problems import Problem, status_of
 from backstay.server.remedies import full_message
+from backstay.server.routers import Router
 
-router = APIRouter(
-    prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme], route_class=IdRoute
-)
+router = Router(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme], route_class=IdRoute)
 
 _NUMBERS = {"ge": 1, "le": 2**31 - 1}
 Number = Annotated[int, Path(**_NUMBERS, description="1 is the conversation as it was first stored.")]

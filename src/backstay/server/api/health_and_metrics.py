@@ -2,15 +2,16 @@
 
 import hmac
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from backstay.schemas import ApiObject
 from backstay.server.api.common import State, errors
 from backstay.server.auth.authentication import bearer
 from backstay.server.problems import unauthorized
+from backstay.server.routers import Router
 
-router = APIRouter(tags=["operations"])
+router = Router(tags=["operations"])
 
 
 class HealthOut(ApiObject):

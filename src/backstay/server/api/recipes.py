@@ -1,11 +1,10 @@
 """The recipes and processors that a new job may name."""
 
-from fastapi import APIRouter
-
 from backstay.schemas import ApiObject
 from backstay.server.api.common import State, errors, token_scheme
+from backstay.server.routers import Router
 
-router = APIRouter(prefix="/api/recipes", tags=["batches"], dependencies=[token_scheme])
+router = Router(prefix="/api/recipes", tags=["batches"], dependencies=[token_scheme])
 
 
 class RecipesOut(ApiObject):

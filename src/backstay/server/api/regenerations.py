@@ -1,6 +1,6 @@
 """Making conversations again: plan, then back up and start the jobs that replace them; and undo."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from backstay.schemas import RegenerationPlanOut, RegenerationStartOut, RestoreResultOut
@@ -9,8 +9,9 @@ from backstay.server.api.common import ApiInput, OwnerServices, State, errors, t
 from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.regenerations import RegenerationChoice, RequestedRegeneration
+from backstay.server.routers import Router
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme])
+router = Router(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme])
 
 
 class RegenerationPlanIn(ApiInput):

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from backstay.errors import ReviewChanged
@@ -16,10 +15,9 @@ from backstay.server.api.selections import Digest, Rating, SelectionIn, Tags
 from backstay.server.ids_with_slashes import IdRoute
 from backstay.server.problems import Problem, status_of
 from backstay.server.remedies import full_message
+from backstay.server.routers import Router
 
-router = APIRouter(
-    prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme], route_class=IdRoute
-)
+router = Router(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme], route_class=IdRoute)
 
 
 class ReviewIn(ApiInput):

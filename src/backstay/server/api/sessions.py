@@ -2,15 +2,16 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from backstay.schemas import SessionOut
 from backstay.server.api.common import State, errors, token_scheme
 from backstay.server.auth.authentication import RequestIdentity, identity_of_bearer
 from backstay.server.problems import unauthorized
+from backstay.server.routers import Router
 
-router = APIRouter(prefix="/api/session", tags=["sessions"], dependencies=[token_scheme])
+router = Router(prefix="/api/session", tags=["sessions"], dependencies=[token_scheme])
 
 
 @router.get("", responses=errors())

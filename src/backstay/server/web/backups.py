@@ -2,18 +2,19 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import Form, Query, Request
 from starlette.responses import Response
 
 from backstay.errors import BackupDamaged
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
 from backstay.server.api.common import Cursor, OwnerServices
+from backstay.server.routers import Router
 from backstay.server.web.conversations import ListFilters
 from backstay.server.web.forms import FormId, QueryId, redirect_to
 from backstay.server.web.page_templates import render_page
 
-router = APIRouter(include_in_schema=False, prefix="/backups")
+router = Router(include_in_schema=False, prefix="/backups")
 
 _PAGE_SIZE = 50
 _NOTICES = {

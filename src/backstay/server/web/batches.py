@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
 from backstay.bad_row_policy import BadRowPolicy
@@ -26,12 +26,13 @@ from backstay.server.api.common import Cursor, OnBadRow, OwnerServices, State, T
 from backstay.server.api.selections import Id
 from backstay.server.remedies import full_message
 from backstay.server.requested_processor import requested_processor
+from backstay.server.routers import Router
 from backstay.server.uploads import ITEM_SUFFIXES, chosen_name, rename_file, suffix_of
 from backstay.server.web.forms import EmptyIsNone, FormId, QueryId, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
 from backstay.server.web.pending_uploads import FirstRows, PendingUpload, PendingUploads
 
-router = APIRouter(include_in_schema=False, prefix="/batches")
+router = Router(include_in_schema=False, prefix="/batches")
 
 _PAGE_SIZE = 50
 _ITEM_PAGE_SIZE = 100

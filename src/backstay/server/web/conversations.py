@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import File, Form, Query, Request, UploadFile
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
@@ -27,10 +27,11 @@ from backstay.server.api.common import OnBadRow, OwnCursors, OwnerServices, Stat
 from backstay.server.api.deletes import WithoutBackup
 from backstay.server.api.selections import Count, ListCursor, SelectionIn, position_of
 from backstay.server.problems import Problem, message_for, status_of
+from backstay.server.routers import Router
 from backstay.server.web.forms import EmptyIsNone, FormText, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
 
-router = APIRouter(include_in_schema=False, prefix="/conversations")
+router = Router(include_in_schema=False, prefix="/conversations")
 
 _PAGE_SIZE = 50
 _ADDED_FIELDS = ("id", "parameters", "usage")

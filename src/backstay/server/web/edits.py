@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import Form, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -18,11 +18,12 @@ from backstay.server import form_limits
 from backstay.server.api.common import OwnerServices
 from backstay.server.api.selections import Digest
 from backstay.server.problems import Problem, message_for, status_of
+from backstay.server.routers import Router
 from backstay.server.web.conversations import ConversationIdQuery, PrintedId
 from backstay.server.web.forms import redirect_to
 from backstay.server.web.page_templates import render_page
 
-router = APIRouter(include_in_schema=False, prefix="/conversations")
+router = Router(include_in_schema=False, prefix="/conversations")
 
 _MAX_TURNS = (form_limits.MAX_FIELDS - 20) // 3
 """Each turn has three fields."""

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from pydantic import AfterValidator
 from starlette.responses import Response
 
@@ -12,10 +12,11 @@ from backstay.server.auth.authentication import bearer
 from backstay.server.auth.cookie import refuse_other_origins
 from backstay.server.problems import unauthorized
 from backstay.server.request_paths import SIGN_IN
+from backstay.server.routers import Router
 from backstay.server.web.forms import redirect_to
 from backstay.server.web.page_templates import SECTIONS, render_page
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 
 
 _PAGE = re.compile(rf"/({'|'.join(SECTIONS)})([/?][!-~]*)?")

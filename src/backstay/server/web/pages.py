@@ -27,4 +27,4 @@ def install(app: FastAPI) -> None:
     app.state.page_of_problem = page_of_problem
     pages = (home, static_files, batches, revisions, conversations, edits, regenerations, reviews, backups)
     for module in pages:
-        app.include_router(module.router)
+        module.router.add_to(app)

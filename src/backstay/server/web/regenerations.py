@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import Form, Query, Request
 from starlette.responses import Response
 
 from backstay.errors import BackstayError, ConfirmationNeeded
@@ -11,11 +11,12 @@ from backstay.schemas import RegenerationPlanOut
 from backstay.server.api.common import OwnerServices, State
 from backstay.server.regenerations import RegenerationChoice, RequestedRegeneration
 from backstay.server.remedies import full_message
+from backstay.server.routers import Router
 from backstay.server.web.conversations import FormSelection, gone_page
 from backstay.server.web.forms import FormId, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
 
-router = APIRouter(include_in_schema=False, prefix="/conversations")
+router = Router(include_in_schema=False, prefix="/conversations")
 
 
 class RegenerationForm(FormSelection):

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -13,10 +13,11 @@ from backstay.library.review_change import ReviewChange
 from backstay.library.selection import Selection
 from backstay.server.api.common import OwnerServices
 from backstay.server.api.selections import Digest
+from backstay.server.routers import Router
 from backstay.server.web.conversations import FormSelection, PrintedId, conversation_page
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
 
-router = APIRouter(include_in_schema=False, prefix="/conversations")
+router = Router(include_in_schema=False, prefix="/conversations")
 
 
 class ReviewForm(BaseModel):

@@ -6,7 +6,7 @@ from types import EllipsisType
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
 from backstay.batch.item_edit import ItemContent, ItemEdit
@@ -19,12 +19,13 @@ from backstay.server.api.common import OwnerServices, State, Text
 from backstay.server.api.revisions import Digest, MaxTokens, Temperature
 from backstay.server.problems import Problem, message_for, status_of
 from backstay.server.recipe_revision import RevisionRequest
+from backstay.server.routers import Router
 from backstay.server.uploads import chosen_name, file_name, rename_file
 from backstay.server.web.forms import EmptyIsNone, FormId, FormText, QueryId, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
 from backstay.server.web.pending_uploads import PendingUpload, PendingUploads
 
-router = APIRouter(include_in_schema=False, prefix="/batches")
+router = Router(include_in_schema=False, prefix="/batches")
 
 OptionalText = Annotated[ShortText, Form()]
 OptionalTemperature = Annotated[Temperature | None, EmptyIsNone, Form()]
