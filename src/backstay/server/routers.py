@@ -18,7 +18,7 @@ class Router(APIRouter):
 
     Args:
         dependencies: Those of all its routes.
-        options: As of `APIRouter`.
+        options: Like those of `APIRouter`.
     """
 
     def __init__(self, *, dependencies: Sequence[Dependency] = (), **options: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _TESTS = Path(__file__).parents[2]
-_OF_THE_TESTS = ("", str(_TESTS), str(_TESTS.parent))
+_OF_THE_TESTS = ("", str(_TESTS), str(_TESTS.parent), str(Path(sys.executable).parent))
 
 
 class Descriptors:
