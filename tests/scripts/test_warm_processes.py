@@ -50,7 +50,7 @@ def test_module_sees_what_it_would_see_in_a_cold_process(tmp_path, environment):
 
 def test_warm_process_can_be_killed(tmp_path, environment):
     """It ends by the signal, and says so."""
-    (tmp_path / "endless.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(3600)\n")
+    (tmp_path / "endless.py").write_text("import signal\nprint('here', flush=True)\nsignal.pause()\n")
     reading, writing = os.pipe()
     with Path(os.devnull).open() as nothing, os.fdopen(reading) as out:
         process = WarmProcess("endless", [], streams=(nothing.fileno(), writing, 2), cwd=tmp_path, env=environment)
