@@ -20,6 +20,8 @@ _COLOURS = ["color-contrast", "link-in-text-block"]
 
 async def violations(page: Any, *, only_colours: bool = False) -> list[str]:
     """Return the problems of a page as it is now, one line each; or only those of its colours."""
+    # Before its styles are there, its colours are not.
+    await page.wait_for_load_state()
     await page.evaluate(_source())
     rules = {"type": "rule", "values": _COLOURS} if only_colours else {"type": "tag", "values": _RULES}
     options = {"runOnly": rules, "resultTypes": ["violations"]}

@@ -18,7 +18,7 @@ from support.harness.warm_start import Descriptors, become
 
 _FITS_IN_A_PIPE = 65_536
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["backstay.cli.app", "backstay.app", "backstay.storage.postgres.store"])
+_CONTEXT.set_forkserver_preload(["backstay.cli.app", "backstay.server", "backstay.storage.postgres.store", "uvicorn"])
 # Now, as a test may have set a folder for temporary files whose path is too long for a socket.
 multiprocessing.forkserver.ensure_running()
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from backstay.server.state import AppState
 from backstay.settings import Settings
 from support.harness.sampling import FULL
 from support.harness.waiting import PATIENCE_SECONDS, until
+from support.harness.warm_processes import WarmProcess
 from support.stores.kinds import DATABASES, SAMPLED, Kind, require
 
 SECRET = "a secret of more than thirty-two bytes, for tests"
@@ -219,35 +220,43 @@ def served(
     (folder / "backstay.toml").write_text("[server]\n" + toml)
     log = folder / "server.log"
     more = {"BACKSTAY_JWT_SECRET": SECRET, "BACKSTAY_JWT_ISSUER": ISSUER} if jwt_mode else {}
-    with log.open("ab") as errors:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                *(["-c", _SABOTAGED, without] if without else ["-m", "backstay"]),
-                "--log-format",
-                "json",
-                "serve",
-                "--port",
-                str(port),
-                *options,
-            ],
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **more, **environment},
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline().decode().strip()
-        match = re.fullmatch(r"(http://[^/]+)(?:/\?token=(\S+))?", line)
-        assert match, log.read_text()
-        server = Server(process, match[1], match[2], log)
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **more, **environment}
+    words = ["--log-format", "json", "serve", "--port", str(port), *options]
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as out:
         try:
-            yield server
+            with log.open("ab") as errors:
+                process = _start(words, without, out=writing, errors=errors.fileno(), cwd=folder, env=env)
         finally:
-            server.client.close()
+            os.close(writing)
+        with _until_ended(process):
+            line = out.readline().strip()
+            match = re.fullmatch(r"(http://[^/]+)(?:/\?token=(\S+))?", line)
+            assert match, log.read_text()
+            server = Server(process, match[1], match[2], log)
+            try:
+                yield server
+            finally:
+                server.client.close()
+
+
+def _start(
+    words: Sequence[str], without: str, *, out: int, errors: int, cwd: Path, env: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start the command: warm, or cold where protections are to be switched off before it is imported."""
+    with Path(os.devnull).open() as nothing:
+        if not without:
+            streams = (nothing.fileno(), out, errors)
+            return WarmProcess("backstay", words, streams=streams, cwd=cwd, env=env)
+        started = [sys.executable, "-c", _SABOTAGED, without, *words]
+        return subprocess.Popen(started, cwd=cwd, env=env, stdin=nothing, stdout=out, stderr=errors)
+
+
+@contextmanager
+def _until_ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    try:
+        yield
     finally:
         if process.poll() is None:
             process.kill()
         process.wait()
-        process.stdout.close()
