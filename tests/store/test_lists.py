@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from backstay.errors import ConversationNotFound
 from backstay.library.conversation import Conversation
 from backstay.library.conversation_index import IndexStatus
 from backstay.library.lists import ConversationLists, ConversationSummary, Sort
 from backstay.library.review import ReviewStatus
 from backstay.library.review_change import ReviewChange
+from backstay.library.reviews import Reviews
 from backstay.library.selection import Selection
 from backstay.library.turn import ToolCall, Turn
 from support.data.conversations import conversation
@@ -263,6 +265,39 @@ async def test_summary_says_what_a_conversation_is(store):
         True,
     )
     assert await _lists(store).models() == ["scripted"]
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+async def test_neighbours_are_those_of_the_list(store, sort):
+    """From each position of a list, in each order, the neighbours are the conversations next to it in the list."""
+    chance = random.Random(str(sort))
+    await _store(store, *(_random_conversation(chance, number) for number in range(30)))
+    lists, selection = _lists(store), Selection(has_tools=False)
+    reviews = Reviews(store=store.reviews, conversations=store.conversations, owner=OWNER, reviewer=None)
+    for rating in range(1, 4):
+        await reviews.change(Selection(min_turns=rating), ReviewChange(rating=rating))
+    summaries = (await lists.page(selection, sort=sort, limit=50)).conversations
+    ids = [None, *(summary.id for summary in summaries), None]
+
+    found = [await lists.neighbours(summary.position(sort), selection, sort=sort) for summary in summaries]
+
+    assert [(each.previous and each.previous.id, each.next and each.next.id) for each in found] == list(
+        zip(ids, ids[2:], strict=False)
+    )
+    assert len(found) > 5
+
+
+async def test_neighbours_do_not_need_the_conversation(store):
+    """A conversation that is not in the list has the neighbours of its position, and an unknown one has no position."""
+    await _store(store, *(conversation(id=f"c{number}") for number in range(3)))
+    lists = _lists(store)
+
+    position = await lists.position("c1")
+    neighbours = await lists.neighbours(position, Selection(ids=("c0", "c2")))
+
+    assert (neighbours.previous.id, neighbours.next.id) == ("c2", "c0")
+    with pytest.raises(ConversationNotFound, match="'none' not found"):
+        await lists.position("none")
 
 
 async def test_total_is_exact_up_to_a_limit(store, monkeypatch):

@@ -78,7 +78,8 @@ async def _walked(local, browser):
     again = await browser.post("/conversations/regenerate-plan", data=chosen)
     walk.read("/conversations/regenerate-plan", again.text)
     await cut_off(services)
-    await walk.over(browser, "/backups?every=false")
+    judged = f"/conversations/one?id={ids[0]}&judged={ids[0]}&was=kept-2"
+    await walk.over(browser, "/backups?every=false", judged)
     return walk
 
 

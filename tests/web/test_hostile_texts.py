@@ -151,11 +151,11 @@ async def test_fields_of_turns_are_read_as_they_are(opened):
     reasoning, arguments, results, parts, addresses = [
         await page.locator(selector).evaluate_all("(all) => all.map((one) => one.textContent)")
         for selector in (
-            ".turn-assistant details .text",
+            ".turn-assistant details:not(.call) .text",
             ".turn-assistant .call .text",
             ".turn-tool > .text",
-            ".turn-user > .part:nth-of-type(1) .text",
-            ".turn-user > .part:nth-of-type(2) .text",
+            ".turn-user > section.part .text",
+            ".turn-user > details.part:nth-of-type(1) .text",
         )
     ]
     await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")

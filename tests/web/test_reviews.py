@@ -48,7 +48,7 @@ async def test_a_conversation_is_reviewed_on_its_page(local, browser):
     assert saved.status_code == 303
     assert (review["status"], review["rating"], review["note"]) == ("kept", 4, f"{HOSTILE}\n2")
     assert review["tags"] == sorted(["a", "b", "c", HOSTILE.strip()])
-    assert '<p class="notice" role="status">Review saved.</p>' in page
+    assert ">Review saved.<" in page
     assert "<img src=x" not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") == 3  # in the tags, the note and the reviewer
     assert re.search(r'<option value="4" selected>', page)

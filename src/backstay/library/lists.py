@@ -1,11 +1,12 @@
 """Lists of conversations: pages in a chosen order, and how many conversations a list has."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from backstay.errors import ImportNotFound, SettingsError
+from backstay.errors import ConversationNotFound, ImportNotFound, SettingsError
 from backstay.library.id_text import quoted_id
 from backstay.library.review import Review, ReviewStatus
 from backstay.library.selection import LAST_IMPORT, Selection
@@ -158,11 +159,23 @@ class ListPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The conversations on either side of a position in a list; None at an end of the list."""
+
+    previous: ConversationSummary | None
+    next: ConversationSummary | None
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
     """The number of conversations of a list; at least that many if it is not exact."""
 
     count: int
     is_exact: bool
+
+    def at_least(self, count: int) -> "Total":
+        """Return the total of the list after it was found to have so many."""
+        return replace(self, count=max(self.count, count))
 
     def __str__(self) -> str:
         return f"{self.count:,}" if self.is_exact else f"{self.count:,}+"
@@ -218,6 +231,38 @@ class ConversationLists:
         rows = await self._read(selection, order, after or Position.before_first(order), limit)
         return ListPage(rows[:limit], order, has_previous=after is not None, has_next=len(rows) > limit)
 
+    async def position(self, conversation_id: str, *, sort: Sort | str = Sort.NEWEST) -> Position:
+        """Return the position that a conversation has in lists of this order, whether or not they contain it.
+
+        Raises:
+            ConversationNotFound: this owner has no conversation with this id.
+        """
+        rows = await self._read(Selection(ids=(conversation_id,)), Sort.NEWEST, Position.before_first(Sort.NEWEST), 1)
+        if not rows:
+            raise ConversationNotFound(
+                f"Conversation {quoted_id(conversation_id)} not found", conversation_id=conversation_id
+            )
+        return rows[0].position(Sort(sort))
+
+    async def neighbours(
+        self, position: Position, selection: Selection | None = None, *, sort: Sort | str = Sort.NEWEST
+    ) -> Neighbours:
+        """Return the conversations of a list that are next to a position.
+
+        The conversation at the position need not be in the list any more: a change of its review may have taken it
+        out, or it may be deleted.
+
+        Args:
+            position: The position, for instance that of a summary, or one from `position`.
+            selection: The conversations of the list; by default all.
+            sort: Its order.
+        """
+        order, selection = Sort(sort), (selection or Selection(everything=True)).check()
+        previous, following = await asyncio.gather(
+            self._read(selection, order.opposite, position, 0), self._read(selection, order, position, 0)
+        )
+        return Neighbours(previous[0] if previous else None, following[0] if following else None)
+
     async def total(self, selection: Selection | None = None, *, sort: Sort | str = Sort.NEWEST) -> Total:
         """Return how many conversations a list of the selection has, all by default; exact up to `MAX_TOTAL`."""
         selection = Sort(sort).listed((selection or Selection(everything=True)).check())
@@ -238,6 +283,7 @@ class ConversationLists:
     async def _read(
         self, selection: Selection, sort: Sort, after: Position, limit: int
     ) -> Sequence[ConversationSummary]:
+        """Return up to one more than `limit`, which says whether there are more."""
         return await self._store.summaries(self._owner, selection, sort=sort, after=after, limit=limit + 1)
 
 

@@ -55,6 +55,7 @@ PAGES = frozenset(
         "POST /conversations/regenerate-undo",
         "POST /conversations/revert",
         "POST /conversations/review",
+        "POST /conversations/review-undo",
     )
 )
 """Pages and their forms: for a browser that has come in, and described nowhere."""

@@ -10,13 +10,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from starlette.responses import Response
 
 from backstay.batch.job import Job, JobState
-from backstay.errors import BackstayError, LossyExport, RefusedByTrainers, ReviewChanged
+from backstay.errors import BackstayError, LossyExport, RefusedByTrainers
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
-from backstay.library.conversation import Conversation
 from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.library.lists import Sort
-from backstay.library.review import Review, ReviewStatus
+from backstay.library.review import ReviewStatus
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_NAME, MAX_PERSONA, MAX_SEARCH, MAX_TAG
 from backstay.readers.compression import COMPRESSED_SUFFIXES
@@ -26,9 +25,10 @@ from backstay.server import exports, uploads
 from backstay.server.api.common import OnBadRow, OwnCursors, OwnerServices, State, Text
 from backstay.server.api.deletes import WithoutBackup
 from backstay.server.api.selections import Count, ListCursor, SelectionIn, position_of
-from backstay.server.problems import Problem, message_for, status_of
+from backstay.server.problems import Problem
 from backstay.server.routers import Router
 from backstay.server.web.forms import EmptyIsNone, FormText, ShortText, redirect_to
+from backstay.server.web.list_positions import position_params, start_of_page
 from backstay.server.web.page_templates import render_page
 
 router = Router(include_in_schema=False, prefix="/conversations")
@@ -49,7 +49,6 @@ _SORTS: Mapping[Sort, str] = {
 }
 (_CONFIRMATION_PHRASE,) = get_args(WithoutBackup)
 
-ConversationIdQuery = Annotated[Text, Query(min_length=1, alias="id")]
 PrintedId = Annotated[Text, AfterValidator(parse_printed_id)]
 """An id that a form sends in its printed form, because browsers change line breaks in form values."""
 
@@ -131,12 +130,24 @@ class ListFilters(BaseModel):
         return {name: value for name, value in conditions.items() if value is not None}
 
 
-class ListQuery(ListFilters):
-    """The query of the list: filters, an order, a page, and the result of what redirected here."""
+class SortedFilters(ListFilters):
+    """The filters and the order of the list."""
 
     sort: Annotated[Sort, BeforeValidator(lambda value: value or Sort.NEWEST)] = Sort.NEWEST
+
+    @property
+    def list_params(self) -> dict[str, Any]:
+        """The filters and the order, as query parameters of the first page."""
+        return {**self.params, **({"sort": self.sort.value} if self.sort is not Sort.NEWEST else {})}
+
+
+class ListQuery(SortedFilters):
+    """The query of the list: filters, an order, a page, and the result of what redirected here."""
+
     cursor: Annotated[ListCursor | None, EmptyIsNone] = None
     back: bool = False
+    around: bool = False
+    """Whether the cursor is the position of the conversation with the number `first`, anywhere on the page."""
     first: Annotated[int, Field(ge=1, le=MAX_INTEGER)] = 1
     """The number of the first conversation of the page in the list."""
     delete_backup_id: Annotated[str | None, Field(alias="deleteBackupId")] = None
@@ -148,17 +159,18 @@ class ListQuery(ListFilters):
     put_back: Annotated[bool, Field(alias="putBack")] = False
 
     @property
-    def list_params(self) -> dict[str, Any]:
-        """The filters and the order, as query parameters of the first page."""
-        return {**self.params, **({"sort": self.sort.value} if self.sort is not Sort.NEWEST else {})}
-
-    @property
     def place(self) -> dict[str, Any]:
         """The query parameters of the shown page of the list."""
         if self.cursor is None:
             return self.list_params
         page = {"cursor": self.cursor, "first": self.first, **({"back": "true"} if self.back else {})}
         return {**self.list_params, **page}
+
+    def starting_at(self, cursor: int | str | None) -> Self:
+        """Return the query of the page around the conversation with the number `first`, which begins at a cursor."""
+        first = self.first - (self.first - 1) % _PAGE_SIZE if cursor is not None else 1
+        place = {"cursor": None if cursor is None else str(cursor), "first": first, "around": False, "back": False}
+        return self.model_copy(update=place)
 
 
 class FormSelection(ListFilters):
@@ -225,6 +237,11 @@ async def list_conversations(
     """List matching conversations, and show the result of what redirected here."""
     lists, selection = services.conversations.lists, filters.to_selection()
     position = position_of(filters.cursor, filters.sort, cursors)
+    if filters.around and position is not None:
+        position = await start_of_page(
+            lists, selection, position, sort=filters.sort, number=filters.first, size=_PAGE_SIZE
+        )
+        filters = filters.starting_at(position.to_cursor(filters.sort, cursors.encode) if position else None)
     after, before = (None, position) if filters.back else (position, None)
     page, total, models, jobs = await asyncio.gather(
         lists.page(selection, sort=filters.sort, after=after, before=before, limit=_PAGE_SIZE),
@@ -236,6 +253,10 @@ async def list_conversations(
         request,
         "conversations.html",
         page=ConversationsOut.from_page(page, cursor=cursors.encode),
+        addresses=[
+            {**filters.list_params, **position_params(summary, page.sort, cursors, number, total)}
+            for number, summary in enumerate(page.conversations, start=filters.first)
+        ],
         total=total,
         filters=filters,
         models=_with_choice(models, filters.model),
@@ -284,17 +305,6 @@ async def import_file(
             ceiling=state.settings.import_ceiling,
         )
     return render_page(request, "imported.html", file=upload, result=result)
-
-
-@router.get("/one")
-async def show_conversation(
-    request: Request,
-    services: OwnerServices,
-    conversation_id: ConversationIdQuery,
-    saved: Literal["review", "edit", "revert", "nothing"] | None = None,
-) -> Response:
-    """Show one conversation with its tools and turns, and the result of what redirected here."""
-    return await conversation_page(request, services, await services.conversations.show(conversation_id), saved=saved)
 
 
 @router.post("/delete-plan")
@@ -370,38 +380,6 @@ def _running(jobs: Sequence[Job], filters: ListQuery) -> dict[str, int]:
         return {}
     running = [job for job in jobs if job.state is JobState.RUNNING and filters.job in (None, job.id)]
     return {job.id: job.counts.completed for job in running[:_MAX_LIVE_JOBS]}
-
-
-async def conversation_page(
-    request: Request,
-    services: OwnerServices,
-    conversation: Conversation,
-    *,
-    saved: str | None = None,
-    typed: Mapping[str, object] | None = None,
-    error: BackstayError | None = None,
-) -> Response:
-    """Return the page of a conversation; with an `error`, with what was `typed` in the form of its review."""
-    review = conversation.review or Review()
-    stored = {
-        "status": review.status,
-        "rating": review.rating,
-        "tags": "\n".join(review.tags),
-        "note": review.note or "",
-    }
-    return render_page(
-        request,
-        "conversation.html",
-        status=200 if error is None else status_of(error),
-        conversation=conversation,
-        review=review,
-        typed=typed or stored,
-        error=message_for(error).error.message if error is not None else None,
-        is_newer=isinstance(error, ReviewChanged),
-        saved=saved,
-        statuses=list(ReviewStatus),
-        history=await services.regenerations.history(conversation.id or ""),
-    )
 
 
 def gone_page(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:

@@ -19,16 +19,17 @@ from backstay.server.api.common import OwnerServices
 from backstay.server.api.selections import Digest
 from backstay.server.problems import Problem, message_for, status_of
 from backstay.server.routers import Router
-from backstay.server.web.conversations import ConversationIdQuery, PrintedId
-from backstay.server.web.forms import redirect_to
+from backstay.server.web.conversations import PrintedId
+from backstay.server.web.forms import EmptyIsNone, redirect_to
 from backstay.server.web.page_templates import render_page
+from backstay.server.web.reading import ListPosition, OpenedConversation
 
 router = Router(include_in_schema=False, prefix="/conversations")
 
 _MAX_TURNS = (form_limits.MAX_FIELDS - 20) // 3
 """Each turn has three fields."""
 _MAX_TEXT_BYTES = form_limits.MAX_FIELD_BYTES * 9 // 10
-_Number = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+_Number = Annotated[Annotated[int, Field(ge=1, le=2**31 - 1)] | None, EmptyIsNone]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +71,31 @@ class EditForm(BaseModel):
         return rows
 
 
+class HistoryQuery(OpenedConversation):
+    """The query of a conversation's versions: the two that are compared."""
+
+    before: _Number = None
+    after: _Number = None
+
+
 @router.get("/edit")
-async def show_form(request: Request, services: OwnerServices, conversation_id: ConversationIdQuery) -> Response:
+async def show_form(
+    request: Request, services: OwnerServices, opened: Annotated[OpenedConversation, Query()]
+) -> Response:
     """Show the form that edits a conversation."""
-    conversation = await services.conversations.show(conversation_id)
+    conversation = await services.conversations.show(opened.id)
     rows = [FormTurn(number, turn.role, turn.content, turn) for number, turn in enumerate(conversation.turns, start=1)]
-    return _form(
-        request, conversation_id, conversation.digest(), conversation.topic or "", conversation.persona or "", rows
-    )
+    topic, persona = conversation.topic or "", conversation.persona or ""
+    return _form(request, opened, opened.id, conversation.digest(), topic, persona, rows)
 
 
 @router.post("/edit")
-async def edit(request: Request, services: OwnerServices, form: Annotated[EditForm, Form()]) -> Response:
+async def edit(
+    request: Request,
+    services: OwnerServices,
+    position: Annotated[ListPosition, Query()],
+    form: Annotated[EditForm, Form()],
+) -> Response:
     """Store the edit; or add, remove or move a turn in the form, which stores nothing.
 
     Whatever the reason why it is not stored, the response shows what was typed.
@@ -89,7 +103,8 @@ async def edit(request: Request, services: OwnerServices, form: Annotated[EditFo
     base = await _base(services, form)
     rows = form.turns(base)
     if form.action != "save":
-        return _form(request, form.id, form.expected, form.topic, form.persona, _changed(rows, form.action))
+        changed = _changed(rows, form.action)
+        return _form(request, position, form.id, form.expected, form.topic, form.persona, changed)
     topic = _typed(form.topic, base.topic if base is not None else None) or None
     persona = _typed(form.persona, base.persona if base is not None else None) or None
     turns = [
@@ -100,48 +115,49 @@ async def edit(request: Request, services: OwnerServices, form: Annotated[EditFo
     try:
         edited = await services.edits.edit(form.id, turns=turns, topic=topic, persona=persona, expected=form.expected)
     except ConversationChanged as error:
-        return await _conflict(request, services, form, base, typed, error)
+        return await _conflict(request, services, position, form, base, typed, error)
     except BackstayError as error:
         message = message_for(error).error.message
-        return _form(
-            request, form.id, form.expected, form.topic, form.persona, rows, error=message, status=status_of(error)
-        )
-    return redirect_to(
-        request, "/conversations/one", id=form.id, saved="nothing" if edited.digest() == form.expected else "edit"
-    )
+        typed_fields = (form.topic, form.persona, rows)
+        return _form(request, position, form.id, form.expected, *typed_fields, error=message, status=status_of(error))
+    saved = "nothing" if edited.digest() == form.expected else "edit"
+    return redirect_to(request, "/conversations/one", **position.position_params, id=form.id, saved=saved)
 
 
 @router.get("/history")
-async def show_history(
-    request: Request,
-    services: OwnerServices,
-    conversation_id: ConversationIdQuery,
-    before: _Number = None,
-    after: _Number = None,
-) -> Response:
+async def show_history(request: Request, services: OwnerServices, query: Annotated[HistoryQuery, Query()]) -> Response:
     """Show the versions of a conversation, and what differs between two: by default what the last edit changed."""
-    conversation = await services.conversations.show(conversation_id)
-    versions = await services.edits.versions(conversation_id)
-    is_compared = len(versions) > 1 or before is not None or after is not None
-    compared = await services.edits.compare(conversation_id, before=before, after=after) if is_compared else None
-    return render_page(request, "history.html", conversation=conversation, versions=versions[::-1], compared=compared)
+    conversation = await services.conversations.show(query.id)
+    versions = await services.edits.versions(query.id)
+    is_compared = len(versions) > 1 or query.before is not None or query.after is not None
+    compared = await services.edits.compare(query.id, before=query.before, after=query.after) if is_compared else None
+    return render_page(
+        request,
+        "history.html",
+        conversation=conversation,
+        position=query,
+        versions=versions[::-1],
+        compared=compared,
+    )
 
 
 @router.post("/revert")
 async def revert(
     request: Request,
     services: OwnerServices,
+    position: Annotated[ListPosition, Query()],
     conversation_id: Annotated[PrintedId, Form(alias="id")],
     expected: Annotated[Digest, Form()],
     to: Annotated[int, Form(ge=1, le=2**31 - 1)],
 ) -> Response:
     """Bring back a version, then show its conversation."""
     await services.edits.revert(conversation_id, to=to, expected=expected)
-    return redirect_to(request, "/conversations/one", id=conversation_id, saved="revert")
+    return redirect_to(request, "/conversations/one", **position.position_params, id=conversation_id, saved="revert")
 
 
 def _form(
     request: Request,
+    position: ListPosition,
     conversation_id: str,
     expected: str,
     topic: str,
@@ -158,6 +174,7 @@ def _form(
         request,
         "edit.html",
         status=status,
+        position=position,
         id=conversation_id,
         expected=expected,
         topic=topic,
@@ -174,6 +191,7 @@ def _form(
 async def _conflict(
     request: Request,
     services: OwnerServices,
+    position: ListPosition,
     form: EditForm,
     base: Conversation | None,
     typed: Conversation,
@@ -191,6 +209,7 @@ async def _conflict(
     }
     return _form(
         request,
+        position,
         form.id,
         current.digest(),
         form.topic,

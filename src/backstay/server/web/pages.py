@@ -8,6 +8,7 @@ from backstay.server.web import (
     conversations,
     edits,
     home,
+    reading,
     regenerations,
     reviews,
     revisions,
@@ -25,6 +26,6 @@ def install(app: FastAPI) -> None:
         state.files, max_bytes=settings.upload_bytes, max_owners=1 if state.local is not None else settings.max_uploads
     )
     app.state.page_of_problem = page_of_problem
-    pages = (home, static_files, batches, revisions, conversations, edits, regenerations, reviews, backups)
+    pages = (home, static_files, batches, revisions, conversations, reading, edits, regenerations, reviews, backups)
     for module in pages:
         module.router.add_to(app)

@@ -1,21 +1,22 @@
 """Forms that review conversations: one, on its page, or the selected ones of a list."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
-from fastapi import Form, Request
+from fastapi import Form, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from backstay.errors import BackstayError
-from backstay.library.review import ReviewStatus, split_tags
+from backstay.library.review import Review, ReviewStatus, split_tags
 from backstay.library.review_change import ReviewChange
 from backstay.library.selection import Selection
-from backstay.server.api.common import OwnerServices
+from backstay.server.api.common import OwnCursors, OwnerServices
 from backstay.server.api.selections import Digest
 from backstay.server.routers import Router
-from backstay.server.web.conversations import FormSelection, PrintedId, conversation_page
+from backstay.server.web.conversations import FormSelection, PrintedId
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
+from backstay.server.web.reading import FORMER_REVIEW, ListPosition, conversation_page, neighbours_of
 
 router = Router(include_in_schema=False, prefix="/conversations")
 
@@ -32,10 +33,47 @@ class ReviewForm(BaseModel):
     tags: FormText = ""
     """Separated by commas or line breaks."""
     note: FormText = ""
+    judge: Annotated[str | None, Field(pattern=r"^(unreviewed|kept|rejected|[1-5])$")] = None
+    """What a button sets: a status, or a rating. The rest is as it was typed."""
+
+    @property
+    def is_decision(self) -> bool:
+        """Whether the next conversation follows."""
+        return self.judge in (ReviewStatus.KEPT, ReviewStatus.REJECTED)
+
+    @property
+    def typed(self) -> dict[str, object]:
+        """What the form shows again."""
+        return {"status": self._status, "rating": self._rating, "tags": self.tags, "note": self.note}
 
     def to_change(self) -> ReviewChange:
         """Return the change. Raises SettingsError if a value is not allowed."""
-        return ReviewChange(self.status, self.rating, self.note, split_tags(self.tags))
+        return ReviewChange(self._status, self._rating, self.note, split_tags(self.tags))
+
+    @property
+    def _status(self) -> ReviewStatus:
+        return self.status if self.judge is None or self.judge.isdigit() else ReviewStatus(self.judge)
+
+    @property
+    def _rating(self) -> int | None:
+        return int(self.judge) if self.judge is not None and self.judge.isdigit() else self.rating
+
+
+class UndoForm(BaseModel):
+    """What takes back the last judgement of a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: PrintedId
+    expected: Digest
+    was: Annotated[str, Field(pattern=FORMER_REVIEW)]
+    is_here: Annotated[bool, Field(alias="isHere")] = False
+    """Whether the form is on the page of that conversation, and not on that of the next one."""
+
+    def to_change(self) -> ReviewChange:
+        """Return the change to the former status and rating."""
+        status, _, rating = self.was.partition("-")
+        return ReviewChange(ReviewStatus(status), int(rating) or None)
 
 
 class ReviewsForm(FormSelection):
@@ -64,17 +102,57 @@ class ReviewsForm(FormSelection):
 
 
 @router.post("/one")
-async def review_one(request: Request, services: OwnerServices, form: Annotated[ReviewForm, Form()]) -> Response:
-    """Change the review of a conversation, and show its page again.
+async def review_one(
+    request: Request,
+    services: OwnerServices,
+    cursors: OwnCursors,
+    position: Annotated[ListPosition, Query()],
+    form: Annotated[ReviewForm, Form()],
+) -> Response:
+    """Change the review of a conversation; then show the next one after a decision, otherwise its page again.
 
     Whatever the reason why it is not stored, the response shows what was typed.
     """
+    conversation = await services.conversations.show(form.id)
     try:
-        await services.reviews.change(Selection(ids=(form.id,)), form.to_change(), expected=form.expected)
+        change = form.to_change()
+        await services.reviews.change(Selection(ids=(form.id,)), change, expected=form.expected)
     except BackstayError as error:
         conversation = await services.conversations.show(form.id)
-        return await conversation_page(request, services, conversation, typed=form.model_dump(), error=error)
-    return redirect_to(request, "/conversations/one", id=form.id, saved="review")
+        return await conversation_page(
+            request, services, cursors, conversation, position=position, typed=form.typed, error=error
+        )
+    former = conversation.review or Review()
+    params: dict[str, Any] = {
+        **position.position_params,
+        "id": form.id,
+        "saved": "judgement" if form.judge else "review",
+    }
+    if (change.status, change.rating) != (former.status, former.rating):
+        params |= {"judged": form.id, "was": f"{former.status}-{former.rating or 0}"}
+    if form.is_decision:
+        neighbours = await neighbours_of(services, cursors, form.id, position)
+        if neighbours.next is not None:
+            params |= position.moved(neighbours.next, cursors, by=1)
+    return redirect_to(request, "/conversations/one", **params)
+
+
+@router.post("/review-undo")
+async def undo_review(
+    request: Request,
+    services: OwnerServices,
+    cursors: OwnCursors,
+    position: Annotated[ListPosition, Query()],
+    form: Annotated[UndoForm, Form()],
+) -> Response:
+    """Give a conversation the status and the rating that it had before, and show its page."""
+    selection = Selection(ids=(form.id,))
+    await services.reviews.change(selection, form.to_change(), expected=form.expected)
+    params: dict[str, Any] = {**position.position_params, "id": form.id}
+    if position.is_in_list and not form.is_here:
+        (summary,) = (await services.conversations.lists.page(selection, limit=1)).conversations
+        params = position.moved(summary, cursors, by=-1)
+    return redirect_to(request, "/conversations/one", **params, saved="undone")
 
 
 @router.post("/review")

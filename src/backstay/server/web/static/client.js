@@ -76,6 +76,10 @@ export class Client {
     return this.#json("POST", path, body, options);
   }
 
+  patch(path, body, options) {
+    return this.#json("PATCH", path, body, options);
+  }
+
   delete(path, options) {
     return this.#json("DELETE", path, undefined, options);
   }

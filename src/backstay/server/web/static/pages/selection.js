@@ -34,6 +34,18 @@ export class Selection {
     storeList(STORAGE_KEY, loadList(STORAGE_KEY).filter((id) => !gone.has(id)));
   }
 
+  // Whether the selection that is stored for this tab has a printed id.
+  static includes(printed) {
+    return loadList(STORAGE_KEY).includes(idOf(printed));
+  }
+
+  // Select a printed id, or select it no longer.
+  static toggle(printed) {
+    const ids = new Set(loadList(STORAGE_KEY));
+    if (!ids.delete(idOf(printed))) ids.add(idOf(printed));
+    storeList(STORAGE_KEY, [...ids]);
+  }
+
   get size() {
     return this.#ids.size;
   }
