@@ -93,11 +93,16 @@ async def measure_lists(source: Path, where: str, count: int, size: Callable[[],
         await backstay.index.fill()
         filled, bytes_after = time.monotonic() - started, size()
         indexed = [await _time(backstay, each, _READS) for each in lists(count)]
+        steps = [await _time_step(backstay, each, count) for each in lists(count)]
     rows = [
         [each.name, str(total), f"{page:,.0f}", f"{counted:,.0f}", f"{old_page:,.0f}", f"{old_counted:,.0f}"]
         for each, (total, page, counted), (_, old_page, old_counted) in zip(lists(count), indexed, scanned, strict=True)
     ]
     print_table(["list", "total", "page, ms", "total, ms", "page without index, ms", "total without index, ms"], rows)
+    print_table(
+        ["list, read from its middle", "next and previous, ms"],
+        [[each.name, f"{step:,.0f}"] for each, step in zip(lists(count), steps, strict=True)],
+    )
     print_table(
         ["what", "measured"],
         [
@@ -121,6 +126,17 @@ async def _time(backstay: Backstay, each: List, reads: int) -> tuple[Any, float,
         total = await backstay.conversations.lists.total(each.selection)
         totals.append(1e3 * (time.perf_counter() - started))
     return total, statistics.median(pages), statistics.median(totals)
+
+
+async def _time_step(backstay: Backstay, each: List, count: int) -> float:
+    """Return the milliseconds to find the neighbours of a conversation in the middle, even if the list lacks it."""
+    position = await backstay.conversations.lists.position(f"conversation-{count // 2:07}", sort=each.sort)
+    steps = []
+    for _ in range(_READS):
+        started = time.perf_counter()
+        await backstay.conversations.lists.neighbours(position, each.selection, sort=each.sort)
+        steps.append(1e3 * (time.perf_counter() - started))
+    return statistics.median(steps)
 
 
 def write_conversations(path: Path, count: int) -> None:

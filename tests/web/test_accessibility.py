@@ -64,6 +64,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
         "/conversations/import",
         f"/conversations/one?id={conversation}",
         "/conversations/one?id=tools",
+        "/conversations/one?id=tools&sort=oldest&number=3&total=70&judged=tools&was=kept-2",
         "/conversations/edit?id=tools",
         "/conversations/history?id=tools",
         "/backups",

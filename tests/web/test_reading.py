@@ -291,6 +291,31 @@ async def test_keys_read_and_judge(browser, server):
     assert seen.everything == []
 
 
+async def test_two_people_judge_one_conversation(browser, server):
+    """Of two people who judge one conversation, the second is told, keeps place and texts, and may save."""
+    _import(server, _rows("both", 2))
+    address = "/conversations/one?id=both0&sort=oldest&topic=both"
+    async with page_of(browser, server) as (first, seen), page_of(browser, server) as (second, seen_too):
+        await first.goto(address)
+        await second.goto(address)
+        await first.keyboard.press("n")
+        await first.get_by_role("heading", name="both 1", exact=True).wait_for()
+        await second.get_by_label("Note").fill("typed")
+        await second.locator("body").press("Escape")
+        await second.keyboard.press("y")
+        await second.get_by_role("alert").get_by_text("yours was not saved").wait_for()
+        stored = server.client.get("/api/conversations/both0").json()["review"]
+        typed = await second.get_by_label("Note").input_value(), await second.get_by_label("Status").input_value()
+        assert await axe.violations(second) == []
+        await second.keyboard.press("y")
+        await second.get_by_role("heading", name="both 1", exact=True).wait_for()
+    saved = server.client.get("/api/conversations/both0").json()["review"]
+
+    assert (stored["status"], stored["note"], typed) == ("rejected", None, ("typed", "kept"))
+    assert (saved["status"], saved["note"]) == ("kept", "typed")
+    assert (seen.everything, seen_too.everything) == ([], [])
+
+
 async def test_keys_leave_typing_alone(browser, server):
     """While a field has the focus or a modifier is held, no key acts; Escape leaves the field, Ctrl+Enter saves it."""
     _import(server, _rows("typed", 2))
@@ -309,6 +334,30 @@ async def test_keys_leave_typing_alone(browser, server):
 
     assert focused == "body"
     assert (stored["tags"], stored["status"], stored["rating"]) == (["jkny5 d?u"], "unreviewed", None)
+    assert seen.everything == []
+
+
+async def test_d_asks_before_it_deletes(browser, server):
+    """The key for deleting opens the dialog that asks, and afterwards the list offers the undo."""
+    _import(server, _rows("gone", 3))
+    async with page_of(browser, server) as (page, seen):
+        await page.goto("/conversations?topic=gone&sort=oldest")
+        await page.keyboard.press("o")
+        await page.get_by_role("heading", name="gone 0", exact=True).wait_for()
+        await page.wait_for_load_state()
+        await page.keyboard.press("d")
+        await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
+        await page.keyboard.press("n")  # judges nothing behind the dialog
+        await page.get_by_role("button", name="Back up and delete").press("Enter")
+        await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
+        await page.keyboard.press("Escape")
+        await page.get_by_text("1 conversation deleted.").wait_for()
+        await page.get_by_text("1–2 of 2", exact=True).wait_for()
+        await page.get_by_role("button", name="Undo").press("Enter")
+        await page.get_by_text("The delete has been undone").wait_for()
+    stored = server.client.get("/api/conversations/gone0").json()["review"]
+
+    assert stored["status"] == "unreviewed"
     assert seen.everything == []
 
 

@@ -26,7 +26,7 @@ from backstay.server.web.page_templates import render_page
 
 router = Router(include_in_schema=False, prefix="/conversations")
 
-FORMER_REVIEW = r"^(unreviewed|kept|rejected)-[0-5]$"
+JUDGEMENT = r"^(unreviewed|kept|rejected)-[0-5]$"
 
 
 class ListPosition(SortedFilters):
@@ -75,7 +75,7 @@ class ReadingQuery(OpenedConversation):
     saved: Literal["review", "judgement", "undone", "edit", "revert", "nothing"] | None = None
     judged: Annotated[Text | None, EmptyIsNone] = None
     """The id of the conversation that was judged last."""
-    was: Annotated[str | None, Field(pattern=FORMER_REVIEW)] = None
+    was: Annotated[str | None, Field(pattern=JUDGEMENT)] = None
     """The status and the rating that it had before; 0 is none."""
 
 
@@ -87,6 +87,11 @@ class Judged:
     name: str
     review: Review
     was: str
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is something to undo."""
+        return judgement_of(self.review) != self.was
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,11 @@ class Reading:
         if number is None:
             return None
         return f"{number:,} of {total.at_least(number)}" if total is not None else f"{number:,}"
+
+
+def judgement_of(review: Review) -> str:
+    """Return the status and the rating of a review as a query parameter: `kept-4`; 0 is no rating."""
+    return f"{review.status}-{review.rating or 0}"
 
 
 @router.get("/one")

@@ -16,7 +16,7 @@ from backstay.server.api.selections import Digest
 from backstay.server.routers import Router
 from backstay.server.web.conversations import FormSelection, PrintedId
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
-from backstay.server.web.reading import FORMER_REVIEW, ListPosition, conversation_page, neighbours_of
+from backstay.server.web.reading import JUDGEMENT, ListPosition, conversation_page, judgement_of, neighbours_of
 
 router = Router(include_in_schema=False, prefix="/conversations")
 
@@ -66,7 +66,7 @@ class UndoForm(BaseModel):
 
     id: PrintedId
     expected: Digest
-    was: Annotated[str, Field(pattern=FORMER_REVIEW)]
+    was: Annotated[str, Field(pattern=JUDGEMENT)]
     is_here: Annotated[bool, Field(alias="isHere")] = False
     """Whether the form is on the page of that conversation, and not on that of the next one."""
 
@@ -122,14 +122,14 @@ async def review_one(
         return await conversation_page(
             request, services, cursors, conversation, position=position, typed=form.typed, error=error
         )
-    former = conversation.review or Review()
+    former = judgement_of(conversation.review or Review())
     params: dict[str, Any] = {
         **position.position_params,
         "id": form.id,
         "saved": "judgement" if form.judge else "review",
     }
-    if (change.status, change.rating) != (former.status, former.rating):
-        params |= {"judged": form.id, "was": f"{former.status}-{former.rating or 0}"}
+    if form.judge or former != judgement_of(change.apply(Review())):
+        params |= {"judged": form.id, "was": former}
     if form.is_decision:
         neighbours = await neighbours_of(services, cursors, form.id, position)
         if neighbours.next is not None:
