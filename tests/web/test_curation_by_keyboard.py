@@ -108,6 +108,7 @@ async def test_fifty_conversations_are_curated_by_keyboard(browser, library, pro
             elif number + 1 < _COUNT:
                 await keys.read("j", following)
         await page.get_by_text("End of the list").wait_for()
+        statuses = _ask(library, "SELECT status, count(*) FROM conversation_reviews GROUP BY status")
         faults += await axe.violations(page)
 
         await keys.press("l")
@@ -145,6 +146,7 @@ async def test_fifty_conversations_are_curated_by_keyboard(browser, library, pro
     assert len(keys.presses) <= _MAX_KEYS, keys.presses
     assert faults == []
     assert everything == []
+    assert statuses == [("rejected", len(_REJECTED))]
     _check_library(library, provider, topics)
     _check_export(rows, topics)
 
@@ -157,6 +159,8 @@ def _check_library(library, provider, topics):
     assert _ask(library, "SELECT count(*) FROM conversation_reviews WHERE status = 'rejected'") == [(0,)]
     again = {call.topic for call in provider.calls if call.body["model"] == "second"}
     assert again == {topics[number] for number in _REJECTED}
+    replaced = "SELECT count(*), count(DISTINCT new_id) FROM replacements JOIN conversations ON id = new_id"
+    assert _ask(library, replaced) == [(len(_REJECTED), len(_REJECTED))]
     backups = library.client.get("/api/backups").json()["backups"]
     assert [backup["conversationCount"] for backup in backups] == [len(_REJECTED)]
 

@@ -1,4 +1,4 @@
-"""The page of a conversation in the list that it was opened from: as plain links and forms, and by its keys."""
+"""The page of a conversation in the list that it was opened from, as plain links and forms."""
 
 import html
 import json
@@ -7,28 +7,20 @@ import re
 import pytest
 
 from backstay import Selection
-from support.browser import axe
-from support.browser.pages import page_of
 from support.servers.api import cookied
-from web._hostile_texts import HOSTILE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _HOSTILE = '<img src=x onerror=alert(1)> "quoted" \u202e'
 
 
-def _rows(prefix, count, **fields):
+def _rows(prefix, count):
     """Return rows that get longer with their number."""
     rows = []
     for number in range(count):
         messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "x" * (number + 1)}]
-        rows.append({"id": f"{prefix}{number}", "topic": f"{prefix} {number}", "messages": messages, **fields})
+        rows.append({"id": f"{prefix}{number}", "topic": f"{prefix} {number}", "messages": messages})
     return "\n".join(map(json.dumps, rows)).encode()
-
-
-def _import(server, rows):
-    files = {"file": ("rows.jsonl", rows)}
-    server.client.post("/api/conversations/import", files=files).raise_for_status()
 
 
 @pytest.fixture
@@ -135,18 +127,31 @@ async def test_a_conversation_that_leaves_the_filter_keeps_its_place(local, clie
     assert (_topic(undone), _place(undone), _topic(after)) == ("c 1", "2 of 4", "c 2")
 
 
-async def test_an_order_by_what_is_judged_is_read_to_its_end(local, client):
-    """A rating that moves a conversation to the start of the order leaves the reader where it was."""
+async def _read_while_rating(local, client):
+    """Read four conversations from the lowest rated one on, rate each of them 5, and return their topics."""
     for number in range(4):
         await local.ann.patch(f"/api/conversations/c{number}", json={"rating": number + 1})
-    page = await _first(client, "sort=highest-rated")
+    page = await _first(client, "sort=lowest-rated")
     seen = [_topic(page)]
-    for _ in range(3):
+    while len(seen) < 4:
         page = await _judge(client, page, "5")
-        page = await _open(client, _link(page, "next"))
+        if (following := _link(page, "next")) is None:
+            break
+        page = await _open(client, following)
         seen.append(_topic(page))
+    return seen
 
-    assert seen == ["c 3", "c 2", "c 1", "c 0"]
+
+async def test_an_order_by_what_is_judged_is_read_to_its_end(local, client):
+    """A rating that moves a conversation to the end of the order leaves the reader in its place."""
+    assert await _read_while_rating(local, client) == ["c 0", "c 1", "c 2", "c 3"]
+
+
+async def test_without_the_position_in_the_address_the_reader_is_moved(local, client, monkeypatch):
+    """Control: if the position is that of the conversation as it is now, its rating takes the reader along."""
+    monkeypatch.setattr("backstay.server.web.reading.position_of", lambda *_: None)
+
+    assert await _read_while_rating(local, client) == ["c 0"]
 
 
 async def test_a_rating_stays_on_its_page_and_is_undone_there(local, client):
@@ -213,6 +218,22 @@ async def test_the_link_back_leads_to_the_page_of_the_list(local, client, monkey
     assert re.findall(r'class="clip">(c \d)</a>', listed) == ["c 2", "c 3"]
 
 
+async def test_one_that_came_before_the_first_is_counted(client):
+    """A conversation that is listed before the first one since the list was opened is the first of one more."""
+    page = await _open(client, "/conversations/one?id=c1&sort=oldest&number=1&total=3")
+    before = await _open(client, _link(page, "prev"))
+
+    assert (_topic(before), _place(before)) == ("c 0", "1 of 4")
+
+
+async def test_a_large_list_has_no_exact_total(client):
+    """A total that is not exact stays so from one conversation to the next."""
+    page = await _open(client, "/conversations/one?id=c1&sort=oldest&number=49999&total=50000%2B")
+    following = await _open(client, _link(page, "next"))
+
+    assert (_place(page), _place(following)) == ("49,999 of 50,000+", "50,000 of 50,000+")
+
+
 async def test_a_conversation_without_a_list_has_no_neighbours(client):
     """A page that was opened from no list has no links to others, and a judgement stays on it."""
     page = await _open(client, "/conversations/one?id=c1")
@@ -241,175 +262,3 @@ async def test_a_place_may_be_missing_or_gone(local, client):
 async def test_a_wrong_place_is_refused(client, query):
     """An address with an unknown parameter, or with a value that is none, is refused."""
     assert (await client.get(f"/conversations/one?id=c1&{query}")).status_code == 422
-
-
-async def test_keys_read_and_judge(browser, server):
-    """On the page, keys go to the next and previous one, judge, select, undo, and say where the list ends."""
-    _import(server, _rows("key", 3))
-    async with page_of(browser, server) as (page, seen):
-        await page.goto("/conversations?topic=key&sort=oldest")
-        heading = page.get_by_role("heading", level=1)
-
-        async def press(key, topic):
-            await page.keyboard.press(key)
-            await heading.get_by_text(topic, exact=True).wait_for()
-            await page.wait_for_load_state()
-
-        await press("o", "key 0")
-        await page.keyboard.press("k")
-        await page.locator("[data-said]").get_by_text("Start of the list").wait_for()
-        await press("ArrowRight", "key 1")
-        await press("ArrowLeft", "key 0")
-        await press("n", "key 1")
-        await page.get_by_role("status").get_by_text("key 0: rejected.").wait_for()
-        await press("u", "key 0")
-        await page.get_by_role("status").get_by_text("Undone.").wait_for()
-        await page.keyboard.press("3")
-        await page.get_by_role("status").get_by_text("key 0: unreviewed, rated 3.").wait_for()
-        await page.wait_for_load_state()
-        await press("y", "key 1")
-        await page.keyboard.press("x")
-        await page.get_by_role("button", name="Select", pressed=True).wait_for()
-        await press("j", "key 2")
-        await page.keyboard.press("j")
-        await page.locator("[data-said]").get_by_text("End of the list").wait_for()
-        await page.keyboard.press("?")
-        await page.get_by_role("dialog", name="Keys").wait_for()
-        assert await axe.violations(page) == []
-        await page.keyboard.press("k")  # does nothing in a dialog
-        await page.keyboard.press("Escape")
-        await page.get_by_role("dialog").wait_for(state="detached")
-        assert await heading.text_content() == "key 2"
-        await page.keyboard.press("l")
-        await page.get_by_text("1 conversation selected").wait_for()
-        assert await page.evaluate("document.activeElement.textContent") == "key 2"
-    reviews = [server.client.get(f"/api/conversations/key{number}").json()["review"] for number in range(3)]
-
-    assert [(review["status"], review["rating"]) for review in reviews] == [
-        ("kept", 3), ("unreviewed", None), ("unreviewed", None),
-    ]  # fmt: skip
-    assert seen.everything == []
-
-
-async def test_two_people_judge_one_conversation(browser, server):
-    """Of two people who judge one conversation, the second is told, keeps place and texts, and may save."""
-    _import(server, _rows("both", 2))
-    address = "/conversations/one?id=both0&sort=oldest&topic=both"
-    async with page_of(browser, server) as (first, seen), page_of(browser, server) as (second, seen_too):
-        await first.goto(address)
-        await second.goto(address)
-        await first.keyboard.press("n")
-        await first.get_by_role("heading", name="both 1", exact=True).wait_for()
-        await second.get_by_label("Note").fill("typed")
-        await second.locator("body").press("Escape")
-        await second.keyboard.press("y")
-        await second.get_by_role("alert").get_by_text("yours was not saved").wait_for()
-        stored = server.client.get("/api/conversations/both0").json()["review"]
-        typed = await second.get_by_label("Note").input_value(), await second.get_by_label("Status").input_value()
-        assert await axe.violations(second) == []
-        await second.keyboard.press("y")
-        await second.get_by_role("heading", name="both 1", exact=True).wait_for()
-    saved = server.client.get("/api/conversations/both0").json()["review"]
-
-    assert (stored["status"], stored["note"], typed) == ("rejected", None, ("typed", "kept"))
-    assert (saved["status"], saved["note"]) == ("kept", "typed")
-    assert (seen.everything, seen_too.everything) == ([], [])
-
-
-async def test_keys_leave_typing_alone(browser, server):
-    """While a field has the focus or a modifier is held, no key acts; Escape leaves the field, Ctrl+Enter saves it."""
-    _import(server, _rows("typed", 2))
-    async with page_of(browser, server) as (page, seen):
-        await page.goto("/conversations/one?id=typed0&sort=oldest&topic=typed")
-        for key in ("Control+n", "Alt+y", "Meta+5", "Control+j"):
-            await page.keyboard.press(key)
-        await page.keyboard.press("t")
-        await page.keyboard.type("jkny5 d?u")
-        await page.keyboard.press("Escape")
-        focused = await page.evaluate("document.activeElement.localName")
-        await page.keyboard.press("t")
-        await page.keyboard.press("Control+Enter")
-        await page.get_by_role("status").get_by_text("Review saved.").wait_for()
-    stored = server.client.get("/api/conversations/typed0").json()["review"]
-
-    assert focused == "body"
-    assert (stored["tags"], stored["status"], stored["rating"]) == (["jkny5 d?u"], "unreviewed", None)
-    assert seen.everything == []
-
-
-async def test_d_asks_before_it_deletes(browser, server):
-    """The key for deleting opens the dialog that asks, and afterwards the list offers the undo."""
-    _import(server, _rows("gone", 3))
-    async with page_of(browser, server) as (page, seen):
-        await page.goto("/conversations?topic=gone&sort=oldest")
-        await page.keyboard.press("o")
-        await page.get_by_role("heading", name="gone 0", exact=True).wait_for()
-        await page.wait_for_load_state()
-        await page.keyboard.press("d")
-        await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
-        await page.keyboard.press("n")  # judges nothing behind the dialog
-        await page.get_by_role("button", name="Back up and delete").press("Enter")
-        await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
-        await page.keyboard.press("Escape")
-        await page.get_by_text("1 conversation deleted.").wait_for()
-        await page.get_by_text("1–2 of 2", exact=True).wait_for()
-        await page.get_by_role("button", name="Undo").press("Enter")
-        await page.get_by_text("The delete has been undone").wait_for()
-    stored = server.client.get("/api/conversations/gone0").json()["review"]
-
-    assert stored["status"] == "unreviewed"
-    assert seen.everything == []
-
-
-async def test_keys_judge_in_the_list(browser, server):
-    """In the list, keys move the focus, select, judge the focused conversation in place, and undo that."""
-    _import(server, _rows("row", 3))
-    async with page_of(browser, server) as (page, seen):
-        await page.goto("/conversations?topic=row&sort=oldest")
-        review = page.locator("[data-label=Review]")
-        await page.keyboard.press("n")
-        await page.locator("[data-said]").get_by_text("press j first").wait_for()
-        await page.keyboard.press("j")
-        await page.keyboard.press("x")
-        await page.get_by_text("1 conversation selected").wait_for()
-        await page.keyboard.press("2")
-        await review.nth(0).get_by_text("2/5").wait_for()
-        await page.keyboard.press("n")
-        await review.nth(0).get_by_text("rejected 2/5").wait_for()
-        await page.wait_for_function("document.activeElement.textContent === 'row 1'")
-        await page.keyboard.press("u")
-        await page.locator("[data-said]").get_by_text("row 0: unreviewed, rated 2.").wait_for()
-        await page.wait_for_function("document.activeElement.textContent === 'row 0'")
-        await page.keyboard.press("j")
-        await page.keyboard.press("Enter")
-        await page.get_by_role("heading", name="row 1", exact=True).wait_for()
-    stored = server.client.get("/api/conversations/row0").json()["review"]
-
-    assert (stored["status"], stored["rating"]) == ("unreviewed", 2)
-    assert seen.everything == []
-
-
-async def test_hostile_texts_are_read_as_texts(browser, server):
-    """Topics, tags, notes and filters that try to be more than text are shown as text, on each page of the way."""
-    topics = [text for text in HOSTILE if text.strip() and "\0" not in text][:12]
-    rows = [
-        {"id": f"bad{number}", "topic": topic, "messages": [{"role": "user", "content": topic}], "persona": "hostile"}
-        for number, topic in enumerate(topics)
-    ]
-    _import(server, "\n".join(map(json.dumps, rows)).encode())
-    for row, topic in zip(rows, topics, strict=True):
-        body = {"note": topic, "tags": [topic[:40].strip()]}
-        server.client.patch(f"/api/conversations/{row['id']}", json=body).raise_for_status()
-    async with page_of(browser, server) as (page, seen):
-        await page.goto("/conversations?persona=hostile&sort=oldest")
-        await page.keyboard.press("o")
-        for topic in topics:
-            if topic != topics[0]:
-                await page.keyboard.press("n")
-            await page.wait_for_function(
-                "(topic) => document.querySelector('h1').textContent === topic", arg=topic[:300]
-            )
-            await page.wait_for_load_state()
-            shown = await page.locator("#note").input_value()
-            assert shown.strip() == topic.strip().replace("\r\n", "\n")
-    assert seen.everything == []

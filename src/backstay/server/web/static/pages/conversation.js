@@ -3,6 +3,7 @@
 import "../pre-delete-backup.js";
 import { isOutOfContact } from "../client.js";
 import { listAfter } from "./list_after.js";
+import { Selection } from "./selection.js";
 
 const form = document.querySelector("[data-one]");
 const dialog = document.querySelector("pre-delete-backup");
@@ -14,7 +15,10 @@ form.querySelector("[data-delete]").addEventListener("click", (event) => {
   event.preventDefault();
   dialog.ask({ conversationIds: [form.elements.id.value] });
 });
-dialog.addEventListener("deleted", ({ detail }) => { gone = detail.deletion; });
+dialog.addEventListener("deleted", ({ detail }) => {
+  gone = detail.deletion;
+  Selection.drop([form.elements.id.value]);
+});
 dialog.addEventListener("undone", () => { gone = null; });
 dialog.addEventListener("failed", ({ detail }) => { isUnknown = isOutOfContact(detail.error); });
 dialog.addEventListener("close", () => {

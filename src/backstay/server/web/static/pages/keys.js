@@ -11,9 +11,10 @@ const announced = document.querySelector("[data-said]");
 const own = {};
 let sentAt = Number.NEGATIVE_INFINITY;
 
-// Announce a text, and show it where the page has a place for that.
-export function say(text) {
+// Announce a text, and show it unless the page does.
+export function say(text, { isShown = true } = {}) {
   if (announced === null) return;
+  announced.classList.toggle("unseen", !isShown);
   announced.textContent = "";
   // Screen readers announce what changes after the region is there.
   requestAnimationFrame(() => { announced.textContent = text; });
@@ -27,6 +28,11 @@ export function controlOf(key) {
 // Call an action of the page for its key, instead of pressing a control.
 export function onKey(actions) {
   Object.assign(own, actions);
+}
+
+// Return the key of an event. On a keyboard without Latin letters it is the one that has the same place on others.
+function keyOf({ key, code }) {
+  return /^[\x20-\x7e]+$/.test(key) ? key : code.replace(/^(Key|Digit)/, "").toLowerCase();
 }
 
 function isDialogOpen() {
@@ -47,22 +53,24 @@ function isConfirmation(event) {
 }
 
 // Press the button that saves what is typed: of a field's form, or of the only form that has one.
-function confirm(field) {
+function confirm(event, field) {
   const button = (field?.form ?? document).querySelector('[data-key="Ctrl+Enter"]');
-  if (button !== null) button.form.requestSubmit(button);
+  if (button === null) return;
+  event.preventDefault();
+  button.form.requestSubmit(button);
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.isComposing || event.repeat || isDialogOpen() || event.timeStamp - sentAt < SUBMIT_MS) return;
   const field = event.composedPath()[0].closest?.(FIELDS);
   if (isConfirmation(event)) {
-    event.preventDefault();
-    confirm(field);
+    confirm(event, field);
   } else if (field) {
     if (event.key === "Escape") field.blur();
   } else if (!event.ctrlKey && !event.altKey && !event.metaKey) {
-    const control = controlOf(event.key);
-    const action = own[event.key] ?? (control !== null ? () => press(control) : null);
+    const key = keyOf(event);
+    const control = controlOf(key);
+    const action = own[key] ?? (control !== null ? () => press(control) : null);
     if (action === null) return;
     event.preventDefault();
     action();
@@ -84,7 +92,4 @@ window.addEventListener("pageshow", (event) => { if (event.persisted) window.loc
 
 // Texts that the page had when it was loaded are announced, too.
 const notice = document.querySelector(".notice[role=status] > span:first-child, p.notice[role=status]");
-if (notice !== null && announced !== null) {
-  announced.classList.add("unseen");
-  say(notice.textContent);
-}
+if (notice !== null) say(notice.textContent, { isShown: false });

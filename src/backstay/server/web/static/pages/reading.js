@@ -1,6 +1,6 @@
 // Reading a conversation by keyboard: its keys, and whether it is selected in the list.
 
-import { say } from "./keys.js";
+import { controlOf, onKey, say } from "./keys.js";
 import { remember } from "./read_last.js";
 import { Selection } from "./selection.js";
 
@@ -8,6 +8,12 @@ const id = document.querySelector("[data-reading]").dataset.reading;
 const select = document.querySelector("[data-select]");
 
 remember({ id });
+
+onKey({ u: () => {
+  const undo = controlOf("u");
+  if (undo === null) say("Nothing to undo");
+  else undo.click();
+} });
 
 const draw = () => select.setAttribute("aria-pressed", String(Selection.includes(id)));
 select.hidden = false;
