@@ -310,6 +310,23 @@ async def test_pages_show_their_owners_data_only(api):
     assert not [text for text in lists if "anns" in text or conversation in text or backup in text]
 
 
+async def test_a_judgement_of_another_owner_is_not_shown(api):
+    """A page whose address names a conversation of another owner as the one judged last shows nothing of it."""
+    (anns,) = await api.made(1, job_id="anns")
+    await api.ann.patch(f"/api/conversations/{anns}", json={"status": "rejected"})
+    row = b'{"id": "bobs", "topic": "T", "messages": [{"role": "user", "content": "Hi"}]}'
+    await api.bob.post("/api/conversations/import", files={"file": ("b.jsonl", row)})
+    async with _browser(api, token_of(BOB)) as bob, _browser(api, token_of()) as ann:
+        pages = [
+            await browser.get("/conversations/one", params={"id": shown, "judged": anns, "was": "kept-0"})
+            for browser, shown in ((bob, "bobs"), (ann, anns))
+        ]
+
+    assert [page.status_code for page in pages] == [200, 200]
+    assert ["review-undo" in page.text for page in pages] == [False, True]
+    assert anns not in pages[0].text
+
+
 async def test_a_stream_ends_with_its_session(api, monkeypatch):
     """A stream that a cookie opened ends soon after its session has ended, and those of other sessions continue."""
     monkeypatch.setattr(hub, "_SESSION_CHECK_SECONDS", 0.05)

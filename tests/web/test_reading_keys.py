@@ -202,6 +202,32 @@ async def test_keys_judge_in_the_list(browser, server):
     assert seen.everything == []
 
 
+async def test_the_focus_goes_on_to_the_next_page(browser, server):
+    """At the end of a page of the list, the focus goes to the first conversation of the next page, and back again."""
+    _import(server, _rows("paged", 51))
+    async with page_of(browser, server) as (page, seen):
+        await page.goto("/conversations?topic=paged&sort=oldest")
+        await page.get_by_role("link", name="paged 49", exact=True).focus()
+        await page.keyboard.press("j")
+        await page.get_by_text("51–51 of 51").wait_for()
+        await page.wait_for_function("document.activeElement.textContent === 'paged 50'")
+        await page.keyboard.press("j")
+        await page.locator("[data-said]").get_by_text("End of the list").wait_for()
+        await page.keyboard.press("k")
+        await page.get_by_text("1–50 of 51").wait_for()
+        await page.wait_for_function("document.activeElement.textContent === 'paged 49'")
+        await page.keyboard.press("o")
+        await page.get_by_text("50 of 51", exact=True).wait_for()
+        await page.wait_for_load_state()
+        await page.keyboard.press("j")
+        await page.get_by_text("51 of 51", exact=True).wait_for()
+        await page.wait_for_load_state()
+        await page.keyboard.press("l")
+        await page.get_by_text("51–51 of 51").wait_for()
+        await page.wait_for_function("document.activeElement.textContent === 'paged 50'")
+    assert seen.everything == []
+
+
 _BEGINNINGS = (
     "<script>", "<img src=x", '">', "\u202e", "شعر", "\ufeff", "Z\u0351", "👩", "aaa", "line\n", "a\u2028", "null",
     "undefined", "__proto__", "?id=x", "%3C", '"', "{{",

@@ -11,10 +11,9 @@ const announced = document.querySelector("[data-said]");
 const own = {};
 let sentAt = Number.NEGATIVE_INFINITY;
 
-// Announce a text, and show it unless the page does.
-export function say(text, { isShown = true } = {}) {
+// Announce a text, and show it.
+export function say(text) {
   if (announced === null) return;
-  announced.classList.toggle("unseen", !isShown);
   announced.textContent = "";
   // Screen readers announce what changes after the region is there.
   requestAnimationFrame(() => { announced.textContent = text; });
@@ -90,6 +89,10 @@ for (const button of document.querySelectorAll("[data-opens]")) {
 // A page that the browser kept shows what was stored then.
 window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
 
-// Texts that the page had when it was loaded are announced, too.
-const notice = document.querySelector(".notice[role=status] > span:first-child, p.notice[role=status]");
-if (notice !== null) say(notice.textContent, { isShown: false });
+// A notice that the page had when it was loaded is announced, too: its text comes back before the next frame.
+const notice = document.querySelector("div.notice[role=status] > span:first-child, p.notice[role=status]:not([hidden])");
+if (notice !== null) {
+  const texts = [...notice.childNodes];
+  notice.replaceChildren();
+  requestAnimationFrame(() => notice.replaceChildren(...texts));
+}
