@@ -158,6 +158,7 @@ async def test_d_asks_before_it_deletes(browser, server):
         await page.keyboard.press("o")
         await page.get_by_role("heading", name="gone 0", exact=True).wait_for()
         await page.wait_for_load_state()
+        await page.keyboard.press("x")
         await page.keyboard.press("d")
         await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
         await page.keyboard.press("n")  # judges nothing behind the dialog
@@ -166,6 +167,7 @@ async def test_d_asks_before_it_deletes(browser, server):
         await page.keyboard.press("Escape")
         await page.get_by_text("1 conversation deleted.").wait_for()
         await page.get_by_text("1–2 of 2", exact=True).wait_for()
+        await page.get_by_text("No conversations selected").wait_for()
         await page.get_by_role("button", name="Undo").press("Enter")
         await page.get_by_text("The delete has been undone").wait_for()
     stored = server.client.get("/api/conversations/gone0").json()["review"]
@@ -189,10 +191,10 @@ async def test_keys_judge_in_the_list(browser, server):
         await review.nth(0).get_by_text("2/5").wait_for()
         await page.keyboard.press("n")
         await review.nth(0).get_by_text("rejected 2/5").wait_for()
-        await page.wait_for_function("document.activeElement.textContent === 'row 1'")
+        await page.wait_for_function("() => document.activeElement?.textContent === 'row 1'")
         await page.keyboard.press("u")
         await page.locator("[data-said]").get_by_text("row 0: unreviewed, rated 2.").wait_for()
-        await page.wait_for_function("document.activeElement.textContent === 'row 0'")
+        await page.wait_for_function("() => document.activeElement?.textContent === 'row 0'")
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")
         await page.get_by_role("heading", name="row 1", exact=True).wait_for()
@@ -210,12 +212,12 @@ async def test_the_focus_goes_on_to_the_next_page(browser, server):
         await page.get_by_role("link", name="paged 49", exact=True).focus()
         await page.keyboard.press("j")
         await page.get_by_text("51–51 of 51").wait_for()
-        await page.wait_for_function("document.activeElement.textContent === 'paged 50'")
+        await page.wait_for_function("() => document.activeElement?.textContent === 'paged 50'")
         await page.keyboard.press("j")
         await page.locator("[data-said]").get_by_text("End of the list").wait_for()
         await page.keyboard.press("k")
         await page.get_by_text("1–50 of 51").wait_for()
-        await page.wait_for_function("document.activeElement.textContent === 'paged 49'")
+        await page.wait_for_function("() => document.activeElement?.textContent === 'paged 49'")
         await page.keyboard.press("o")
         await page.get_by_text("50 of 51", exact=True).wait_for()
         await page.wait_for_load_state()
@@ -224,7 +226,7 @@ async def test_the_focus_goes_on_to_the_next_page(browser, server):
         await page.wait_for_load_state()
         await page.keyboard.press("l")
         await page.get_by_text("51–51 of 51").wait_for()
-        await page.wait_for_function("document.activeElement.textContent === 'paged 50'")
+        await page.wait_for_function("() => document.activeElement?.textContent === 'paged 50'")
     assert seen.everything == []
 
 
