@@ -113,7 +113,7 @@ async def _altered(page, file, before, after):
         assert before in text
         await route.fulfill(response=got, body=text.replace(before, after))
 
-    await page.route(f"**/static/{file}", answer)
+    await page.route(f"**/static/*/{file}", answer)
 
 
 async def test_an_element_that_does_not_ask_again_claims_what_is_wrong(browser, server, job):

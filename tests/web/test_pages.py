@@ -385,7 +385,24 @@ async def test_scripts_and_styles_are_public(local, name):
     assert again.status_code == 304
 
 
-@pytest.mark.parametrize("name", ["../home.py", "%2e%2e/home.py", "/etc/passwd", "pages", ""])
+async def test_scripts_and_styles_of_a_page_are_kept(local):
+    """A page names its scripts and styles by a version that browsers keep; those of another are asked for again."""
+    page = (await local.ann.get("/conversations")).text
+    (folder,) = set(re.findall(r"/static/(v-\w+)/", page))
+    names = re.findall(r'"/static/([^"]*)"', page)
+    kept = [await local.anonymous.get(f"/static/{name}") for name in (*names, f"{folder}/client.js")]
+    others = [await local.anonymous.get(f"/static/{name}") for name in ("client.js", "v-0/client.js")]
+    missing = await local.anonymous.get(f"/static/{folder}/none.js")
+
+    assert len(names) >= 4
+    assert all(name.startswith(f"{folder}/") for name in names)
+    assert {answer.headers["cache-control"] for answer in kept} == {"public, max-age=31536000, immutable"}
+    assert [(answer.status_code, answer.headers["cache-control"]) for answer in others] == [(200, "no-cache")] * 2
+    assert others[1].content == kept[-1].content
+    assert (missing.status_code, "immutable" in missing.headers.get("cache-control", "")) == (404, False)
+
+
+@pytest.mark.parametrize("name", ["../home.py", "v-0/../home.py", "%2e%2e/home.py", "/etc/passwd", "pages", ""])
 async def test_only_the_packages_own_files_are_static(local, name):
     """Static names that point outside the package get 404."""
     assert (await local.anonymous.get(f"/static/{name}")).status_code in (404, 401)

@@ -195,11 +195,18 @@ async def test_keys_judge_in_the_list(browser, server):
         await page.keyboard.press("u")
         await page.locator("[data-said]").get_by_text("row 0: unreviewed, rated 2.").wait_for()
         await page.wait_for_function("() => document.activeElement?.textContent === 'row 0'")
-        await page.keyboard.press("j")
+        await page.keyboard.press("y")
+        await review.nth(0).get_by_text("kept 2/5").wait_for()
+        server.client.patch("/api/conversations/row0", json={"rating": 1}).raise_for_status()
+        await page.keyboard.press("u")  # takes back nothing that another person has changed since
+        await page.locator("[data-said]").get_by_text("was changed since").wait_for()
+        newer = server.client.get("/api/conversations/row0").json()["review"]
+        server.client.patch("/api/conversations/row0", json={"status": "unreviewed", "rating": 2}).raise_for_status()
         await page.keyboard.press("Enter")
         await page.get_by_role("heading", name="row 1", exact=True).wait_for()
     stored = server.client.get("/api/conversations/row0").json()["review"]
 
+    assert (newer["status"], newer["rating"]) == ("kept", 1)
     assert (stored["status"], stored["rating"]) == ("unreviewed", 2)
     assert seen.everything == []
 

@@ -18,6 +18,7 @@ from backstay.library.id_text import printed_id
 from backstay.library.turn import part_type
 from backstay.server.request_paths import path_of
 from backstay.server.state import state_of
+from backstay.server.web.static_files import version_folder
 
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -38,13 +39,16 @@ _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 def render_page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page.
 
-    In templates, `root` is the prefix of all addresses, `section` the first segment of the page's after it,
-    `session_ends_at` the end of a signed-in user's session, and `sign_in_url` where users of an app sign in.
+    In templates, `root` is the prefix of all addresses, `static` that of scripts and styles, `section` the page's first
+    segment after `root`, `session_ends_at` the end of a signed-in user's session, and `sign_in_url` where users of an
+    app sign in.
     """
     state = state_of(request)
     ends_at = getattr(getattr(request.state, "identity", None), "ends_at", None)
+    root = request.scope.get("root_path", "")
     page = _templates.get_template(template).render(
-        root=request.scope.get("root_path", ""),
+        root=root,
+        static=f"{root}/static/{version_folder()}",
         section=section_of(request),
         is_local=state.local is not None,
         session_ends_at=datetime.fromtimestamp(ends_at, UTC) if ends_at is not None else None,

@@ -28,18 +28,19 @@ function enhance(page) {
     other.click();
   };
 
-  const judge = async (change, target = focused(), isUndo = false) => {
+  const judge = async (change, target = focused(), undone = null) => {
     if (target === null) return say("No conversation has the focus: press j first");
     if (isBusy) return;
     isBusy = true;
     try {
       const address = `/api/conversations/${encodeURIComponent(idOf(box(target).value))}`;
       const { review: before } = await client.get(address);
-      const { review } = await client.patch(address, { ...change, expected: before.digest });
-      last = isUndo ? null : { row: target, change: { status: before.status, rating: before.rating } };
+      // An undo expects what the judgement left: it takes back nothing that was changed since.
+      const { review } = await client.patch(address, { ...change, expected: undone?.digest ?? before.digest });
+      last = undone !== null ? null : { row: target, digest: review.digest, change: { status: before.status, rating: before.rating } };
       draw(target, review);
       say(`${link(target).textContent}: ${review.status}${review.rating === null ? "" : `, rated ${review.rating}`}.`);
-      if (isUndo) link(target).focus();
+      if (undone !== null) link(target).focus();
       else if ("status" in change) move(1);
     } catch (error) {
       say(error.message);
@@ -59,7 +60,7 @@ function enhance(page) {
     },
     y: () => judge({ status: "kept" }),
     n: () => judge({ status: "rejected" }),
-    u: () => (last === null ? say("Nothing to undo") : judge(last.change, last.row, true)),
+    u: () => (last === null ? say("Nothing to undo") : judge(last.change, last.row, last)),
     ...Object.fromEntries([1, 2, 3, 4, 5].map((rating) => [rating, () => judge({ rating })])),
   });
 
