@@ -73,10 +73,11 @@ def main() -> None:
         source = folder / "conversations.jsonl"
         write_conversations(source, options.items)
         path = folder / "library.db"
-        asyncio.run(measure_lists(source, str(path), options.items, lambda: _bytes_of(path)))
+        asyncio.run(measure_lists(source, str(path), options.items, lambda: bytes_of(path)))
 
 
-def _bytes_of(path: Path) -> int:
+def bytes_of(path: Path) -> int:
+    """Return the size of a database file, without its log."""
     with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
         pages, page_bytes = connection.execute("PRAGMA page_count").get, connection.execute("PRAGMA page_size").get
         return int(pages * page_bytes)
@@ -88,11 +89,11 @@ async def measure_lists(source: Path, where: str, count: int, size: Callable[[],
         started = time.monotonic()
         await backstay.conversations.import_file(source)
         imported, bytes_before = time.monotonic() - started, size()
-        scanned = [await _time(backstay, each, _MAX_SCAN_READS) for each in lists(count)]
+        scanned = [await time_list(backstay, each, _MAX_SCAN_READS) for each in lists(count)]
         started = time.monotonic()
         await backstay.index.fill()
         filled, bytes_after = time.monotonic() - started, size()
-        indexed = [await _time(backstay, each, _READS) for each in lists(count)]
+        indexed = [await time_list(backstay, each, _READS) for each in lists(count)]
         steps = [await _time_step(backstay, each, count) for each in lists(count)]
     rows = [
         [each.name, str(total), f"{page:,.0f}", f"{counted:,.0f}", f"{old_page:,.0f}", f"{old_counted:,.0f}"]
@@ -115,7 +116,7 @@ async def measure_lists(source: Path, where: str, count: int, size: Callable[[],
     )
 
 
-async def _time(backstay: Backstay, each: List, reads: int) -> tuple[Any, float, float]:
+async def time_list(backstay: Backstay, each: List, reads: int) -> tuple[Any, float, float]:
     """Return the total of a list, and the milliseconds that its first page and its total take."""
     pages, totals, total = [], [], None
     for _ in range(reads):

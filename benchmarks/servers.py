@@ -31,9 +31,10 @@ _numbers = count(1)
 
 
 @contextmanager
-def server(parent: Path) -> Iterator[Server]:
-    """Run a server in a folder of its own for as long as the context lasts."""
-    running = Server(Path(tempfile.mkdtemp(prefix="backstay-bench-postgres-", dir=parent)), **_AS_IT_COMES)
+def server(parent: Path, *, programs: Path | None = None) -> Iterator[Server]:
+    """Run a server, of these `programs` if they are given, in a folder of its own for as long as the context lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="backstay-bench-postgres-", dir=parent))
+    running = Server(folder, _AS_IT_COMES, programs=programs)
     try:
         yield running.make()
     finally:

@@ -109,9 +109,24 @@ def test_the_index_is_built_and_dropped(within, imported):
     anew = within("index", "build").out
 
     assert built["indexed"] + built["unindexed"] == 4
-    assert again == status == {"indexed": 4, "unindexed": 0}
-    assert dropped == {"indexed": 0, "unindexed": 4}
+    assert again == status == {"indexed": 4, "unindexed": 0, "texts": None}
+    assert dropped == {"indexed": 0, "unindexed": 4, "texts": None}
     assert anew == "4 conversations indexed.\n"
+
+
+def test_texts_are_indexed_on_request(within, imported):
+    """`index build --text` indexes texts from then on, `index status` counts them, and `index drop --text` ends it."""
+    without = within("index", "status").out
+    built = within("index", "build", "--text").out
+    searched = _ids(within, "--search", "HELLO")
+    status = within("index", "status").out
+    dropped = within("index", "drop", "--text").out
+
+    assert "There is no text index; create it with: backstay index build --text" in without
+    assert built == "4 conversations indexed, 4 with texts.\n"
+    assert "The text index has 4 conversations." in status
+    assert dropped == "The text index is deleted.\n"
+    assert searched == _ids(within, "--search", "HELLO") == ["a"]
 
 
 def test_first_words_stand_for_a_topic(within, imported):

@@ -705,7 +705,7 @@ DROP TABLE backstay.recipe_revisions, backstay.input_blocks;
 DROP INDEX backstay.items_deleted;
 ALTER TABLE backstay.jobs DROP revision;
 ALTER TABLE backstay.items DROP original_digest;
-DROP TABLE backstay.imports, backstay.conversation_index, backstay.unindexed_conversations;
+DROP TABLE backstay.conversation_texts, backstay.imports, backstay.conversation_index, backstay.unindexed_conversations;
 DROP FUNCTION backstay.unindex_conversations, backstay.unindex_turns, backstay.unindex_everything,
     backstay.metadata_model, backstay.metadata_has_list CASCADE;
 DELETE FROM backstay.migrations WHERE number >= 11;

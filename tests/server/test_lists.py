@@ -2,9 +2,12 @@
 
 import json
 import re
+from contextlib import suppress
 
 import pytest
 
+from backstay.errors import SettingsError
+from backstay.library.selection import Selection
 from backstay.server.index_filler import IndexFiller
 from support.servers.api import ANN, cookied, serving
 
@@ -83,6 +86,29 @@ async def test_the_server_indexes_in_the_background(listed):
 
     assert (await index.status()).unindexed == 0
     assert await _ids(listed, minTurns="6", sort="fewest-turns") == before
+
+
+async def test_the_server_indexes_texts_and_purges_them_once_a_day(listed, monkeypatch):
+    """A server indexes the texts of a text index, and removes what is left of deleted ones; the next day again."""
+    filler, index = IndexFiller(listed.state.backstay), listed.state.backstay.for_owner(ANN).index
+    with suppress(SettingsError):  # on a server without the extension
+        await index.create_text_index()
+    has_index = (await index.status()).texts is not None
+    while await filler.fill_once():
+        pass
+    indexed = (await index.status()).texts
+
+    left = []
+    for conversation_id, day in (("c1", 0), ("c2", 0), ("c3", 1)):
+        if day:
+            monkeypatch.setattr("backstay.server.index_filler._PURGE_SECONDS", 0)
+            filler = IndexFiller(listed.state.backstay)
+        await listed.state.backstay.for_owner(ANN).conversations.delete(Selection(ids=(conversation_id,)))
+        await filler.purge_texts()
+        left.append(await index.has_removed_texts())
+
+    assert indexed == (7 if has_index else None)
+    assert left == [False, has_index, False]
 
 
 async def test_first_words_stand_for_a_missing_topic(listed):

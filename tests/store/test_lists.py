@@ -1,12 +1,13 @@
 """Lists of conversations, with and without the index that they are filtered and sorted by."""
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backstay.errors import ConversationNotFound
+from backstay.errors import ConversationNotFound, SettingsError
 from backstay.library.conversation import Conversation
 from backstay.library.conversation_index import IndexStatus
 from backstay.library.lists import ConversationLists, ConversationSummary, Sort
@@ -18,6 +19,7 @@ from backstay.library.turn import ToolCall, Turn
 from support.data.conversations import conversation
 from support.data.verdicts import completed
 from support.stores.jobs import OWNER, acquire_lease, claim, commit, create
+from support.stores.kinds import DATABASES, PARAMETERS, TRIGRAM
 
 _ALL = Selection(everything=True)
 _START = datetime(2024, 2, 29, 12, tzinfo=UTC)
@@ -39,6 +41,14 @@ _METADATA = (
 )
 
 
+_ALSO_WITH_TRIGRAMS = pytest.mark.parametrize(
+    "store", [*PARAMETERS, pytest.param(TRIGRAM, id=TRIGRAM.name)], indirect=True
+)
+_HAS_TRIGRAMS = pytest.mark.parametrize(
+    "store", [pytest.param(kind, id=kind.name) for kind in (DATABASES[0], TRIGRAM)], indirect=True
+)
+
+
 async def _store(store, *conversations, job_id="job"):
     """Store conversations as the results of a job, in their order."""
     await create(store, len(conversations), job_id=job_id)
@@ -50,6 +60,12 @@ async def _store(store, *conversations, job_id="job"):
 
 def _lists(store):
     return ConversationLists(store=store.lists, owner=OWNER)
+
+
+async def _index_texts(store):
+    """Create the text index, on what can have one."""
+    with suppress(SettingsError):
+        await store.index.create_text_index()
 
 
 async def _fill(store):
@@ -76,7 +92,9 @@ def _random_selection(chance):
     """Return a selection with one to three conditions."""
     conditions = {
         "job_id": lambda: chance.choice(["one", "two", "none"]),
-        "search": lambda: chance.choice(["STRASSE", "größe", "GRÜSSE", "🌍", "ann", "%"]),
+        "search": lambda: chance.choice(
+            ["STRASSE", "größe", "GRÜSSE", "🌍", "ann", "%", "z" * 200, "aus köln 🌍", "b%c"]
+        ),
         "persona": lambda: chance.choice(_PERSONAS[1:]),
         "persona_contains": lambda: chance.choice(["ANN", "baker", "äh", "q", "_"]),
         "topic_contains": lambda: chance.choice(["strasse", "a_b", "%", "ÜN", ""]),
@@ -163,10 +181,14 @@ async def _check(store, selection):
     assert await store.conversations.count(OWNER, selection) == len(expected)
 
 
+@_ALSO_WITH_TRIGRAMS
 @pytest.mark.parametrize("is_indexed", ["not at all", "partly", "whole"])
-async def test_database_selects_what_the_matcher_does(store, is_indexed):
+@pytest.mark.parametrize("has_text_index", [False, True])
+async def test_database_selects_what_the_matcher_does(store, is_indexed, has_text_index):
     """A selection holds the same conversations in a list, a page, a count and a backup, whatever is indexed."""
-    chance = random.Random(is_indexed)
+    chance = random.Random(f"{is_indexed} {has_text_index}")
+    if has_text_index:
+        await _index_texts(store)
     await _store(store, *(_random_conversation(chance, number) for number in range(40)), job_id="one")
     store.clock.move(5 * 86_400)
     if is_indexed != "not at all":
@@ -183,6 +205,7 @@ async def test_database_selects_what_the_matcher_does(store, is_indexed):
 
 
 _CHANGES = {
+    "a topic": "UPDATE conversations SET topic = 'Kirschbaum' WHERE id = 'c2'",
     "a turn": "UPDATE turns SET content = 'longer than before' WHERE sequence = 1",
     "a new turn": "INSERT INTO turns (conversation_key, sequence, owner, role, content) SELECT key, 99, owner, 'user',"
     " 'more' FROM conversations WHERE id IN ('c3', 'c4')",
@@ -194,11 +217,13 @@ _CHANGES = {
 }
 
 
+@_ALSO_WITH_TRIGRAMS
 @pytest.mark.parametrize("change", _CHANGES)
 @pytest.mark.parametrize("is_filled_again", [False, True])
 async def test_a_change_past_backstay_is_noticed(store, change, is_filled_again):
     """What another program changes is selected as it is now, before and after the index is filled again."""
     chance = random.Random(change)
+    await _index_texts(store)
     await _store(store, *(_random_conversation(chance, number) for number in range(10)))
     await _fill(store)
 
@@ -213,10 +238,14 @@ async def test_a_change_past_backstay_is_noticed(store, change, is_filled_again)
         Selection(model="m9"),
         Selection(persona="Zoe"),
         Selection(has_tools=False),
+        Selection(search="LONGER than"),
+        Selection(search="grüsse"),
+        Selection(search="kirsch"),
     ):
         await _check(store, selection)
     status = await store.index.status(OWNER)
     assert status.indexed + status.unindexed == len(await _stored(store))
+    assert status.texts in (None, status.indexed) or not is_filled_again
     assert not (is_filled_again and status.unindexed)
 
 
@@ -326,3 +355,98 @@ async def test_a_dropped_index_is_filled_again(store):
     assert (dropped.indexed, dropped.unindexed) == (0, 5)
     assert without == before == await _lists(store).page(Selection(min_turns=1))
     assert await store.index.status(OWNER) == IndexStatus(indexed=5, unindexed=0)
+
+
+async def _found(store, text):
+    return [summary.id for summary in (await _lists(store).page(Selection(search=text))).conversations]
+
+
+@_HAS_TRIGRAMS
+async def test_a_search_reads_what_the_text_index_finds(store):
+    """A search looks at no conversation whose text the index claims to have and does not find."""
+    await _store(store, *(conversation("needle in hay", id=f"c{number}") for number in range(3)))
+    await _index_texts(store)
+    await _fill(store)
+    await _store(store, conversation("needle again", id="c4"), job_id="more")
+    before = await _found(store, "EEDLE")
+
+    while await store.index.fill(OWNER, limit=7) and (await store.index.status(OWNER)).unindexed:
+        pass
+    store.sql("UPDATE conversation_index SET has_text = TRUE")
+
+    assert before == ["c4", "c2", "c1", "c0"]
+    assert await _found(store, "EEDLE") == ["c2", "c1", "c0"]
+    assert await _found(store, "ee") == before  # too short for the index
+
+
+@_HAS_TRIGRAMS
+async def test_a_common_text_is_scanned_for(store, monkeypatch):
+    """Where many conversations contain the text, the list does not use the text index."""
+    monkeypatch.setattr("backstay.storage.sql.text_search._SAMPLE", 100)
+    await _store(store, *(conversation("needle in hay", id=f"c{number}") for number in range(3)))
+    await _index_texts(store)
+    while await store.index.fill(OWNER, limit=7) and (await store.index.status(OWNER)).unindexed:
+        pass
+
+    store.sql("UPDATE conversation_index SET has_text = TRUE")
+
+    assert await _found(store, "needle") == ["c2", "c1", "c0"]
+
+
+@_HAS_TRIGRAMS
+async def test_a_dropped_text_index_is_created_again(store):
+    """A text index is created once, can be dropped, and then searches find the same as before."""
+    await _store(store, conversation("needle", id="c1"))
+    await _index_texts(store)
+    await _index_texts(store)
+    await _fill(store)
+    filled = await store.index.status(OWNER)
+
+    await store.index.drop_text_index()
+    await store.index.drop_text_index()
+    dropped, found = await store.index.status(OWNER), await _found(store, "needle")
+    await _index_texts(store)
+    owners = await store.index.owners()
+    await _fill(store)
+
+    assert (filled.texts, dropped.texts, dropped.indexed) == (1, None, 1)
+    assert owners == [OWNER]
+    assert found == await _found(store, "needle") == ["c1"]
+    assert await store.index.status(OWNER) == filled
+    assert await store.index.owners() == []
+
+
+@pytest.mark.parametrize("store", [pytest.param(DATABASES[1], id="postgres")], indirect=True)
+async def test_a_server_without_the_extension_is_named(store):
+    """Where a text index cannot be created, the error says what is missing, and nothing changes."""
+    with pytest.raises(SettingsError, match="Texts cannot be indexed: this server does not have the extension pg_trgm"):
+        await store.index.create_text_index()
+
+    assert (await store.index.status(OWNER)).texts is None
+
+
+@pytest.mark.parametrize("store", [pytest.param(DATABASES[0], id="sqlite")], indirect=True)
+async def test_a_purge_leaves_nothing_of_deleted_texts(store):
+    """No sequence of a deleted text is in the file after a purge; the control is the file before it."""
+    await _store(store, *(conversation(f"{'ordinary words ' * 50}{number}", id=f"c{number}") for number in range(40)))
+    await _store(store, *(conversation("QZJ XVK", id=f"d{number}") for number in range(9)), job_id="more")
+    await _index_texts(store)
+    await _fill(store)
+    store.is_left_unchecked = True  # since a result of the job is deleted past Backstay
+
+    def traces():
+        blocks = store.sql("SELECT block FROM conversation_text_data")
+        return sum(b"qzj" in block or b"zj " in block for (block,) in blocks)
+
+    assert not await store.index.has_removed_texts()
+    store.sql("DELETE FROM conversations WHERE id LIKE 'd%'")
+    before = traces()
+    is_first = is_more = await store.index.has_removed_texts()
+    while is_more:
+        is_more = await store.index.purge(is_first=is_first)
+        is_first = False
+
+    assert before
+    assert not traces()
+    assert not await store.index.has_removed_texts()
+    assert len(await _found(store, "ordinary")) == 40

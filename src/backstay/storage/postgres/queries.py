@@ -50,6 +50,10 @@ def binary_types(name: str) -> tuple[str, ...]:
     return tuple(only_rows[2].split(",")) if only_rows and not only_rows[3] else ()
 
 
+# A LIKE pattern for the texts that contain a search, in lower case; with the collation of the index, which is not used
+# for a pattern with another one.
+_LOWERED_PATTERN = r"""(pg_catalog.concat('%', pg_catalog.regexp_replace(
+    lower(:search_text::text COLLATE {collation}), '([\\%_])', '\\\1', 'g'), '%') COLLATE "C")"""
 _REQUESTED_KEYS = "SELECT * FROM unnest(:keys::bigint[])"
 
 
@@ -73,6 +77,7 @@ class Statements:
         keys = _REQUESTED_KEYS if selection is None else query("selected_conversation_keys")
         text = fill_parts(__package__, fill_selection(text.replace("{requested}", keys), selection))
         text = _CONTAINS.sub(self._fold_case, _LIST.sub(_list_elements, text.replace("{of_owner}", _OF_OWNER)))
+        text = text.replace("{lowered_pattern}", _LOWERED_PATTERN).replace("{collation}", self._collation)
         if is_copy := (only_rows := _ONLY_ROWS.fullmatch(text)) is not None:
             text = f"COPY {only_rows[1]}\nFROM STDIN{'' if only_rows[3] else ' (FORMAT binary)'}"
         added = "".join(

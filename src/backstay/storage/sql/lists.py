@@ -10,6 +10,7 @@ from backstay.storage.sql.database import MAX_KEY, Session, SqlStore, Values
 from backstay.storage.sql.key_ranges import key_ranges
 from backstay.storage.sql.reviews import find_reviews
 from backstay.storage.sql.selection_conditions import selection_values
+from backstay.storage.sql.text_search import by_text_index, text_values
 
 _STATEMENTS = {
     Sort.NEWEST: "list_newest",
@@ -22,6 +23,10 @@ _STATEMENTS = {
     Sort.LOWEST_RATED: "list_lowest_rated",
 }
 _WITHOUT_INDEX = {Sort.NEWEST: "list_newest_without_index", Sort.OLDEST: "list_oldest_without_index"}
+# The part of the conversations that must contain a text for scanning to be faster than the text index: a page needs few
+# matches, a total up to 50,000.
+_COMMON_IN_PAGE = 0.01
+_COMMON_IN_TOTAL = 0.25
 
 
 class SqlLists(SqlStore):
@@ -36,11 +41,12 @@ class SqlLists(SqlStore):
         values = {**selection_values(owner, selection), "limit": limit}
 
         def summaries(session: Session) -> Sequence[ConversationSummary]:
+            chosen = by_text_index(session, values, selection, least=_COMMON_IN_PAGE)
             if sort.has_values:
-                place = {"key": after.key, "value": after.value}
-                keys = [key for key, _ in session.rows(name, {**values, **place}, selection=selection)]
+                place = {"key": after.key, "value": after.value, **text_values(selection)}
+                keys = [key for key, _ in session.rows(name, {**values, **place}, selection=chosen)]
             else:
-                keys = _keys_by_age(session, name, values, selection, sort=sort, after=after.key)
+                keys = _keys_by_age(session, name, values, chosen, sort=sort, after=after.key)
             return _summaries(session, owner, keys)
 
         return await self._database.read(summaries, owner=owner)
@@ -50,10 +56,10 @@ class SqlLists(SqlStore):
         values = selection_values(owner, selection)
 
         def total(session: Session) -> int:
-            count = 0
-            for after, before in key_ranges(session, selection, descending=True):
-                found = {**values, "after": after, "before": before, "limit": limit - count}
-                count += int(session.value(name, found, selection=selection))
+            count, chosen = 0, by_text_index(session, values, selection, least=_COMMON_IN_TOTAL)
+            for after, before in key_ranges(session, chosen, descending=True):
+                span = {"after": after, "before": before, **text_values(selection, after=after, before=before)}
+                count += int(session.value(name, {**values, **span, "limit": limit - count}, selection=chosen))
                 if count >= limit:
                     break
             return count
@@ -82,8 +88,9 @@ def _keys_by_age(
     keys: list[int] = []
     start, end = (-1, min(after, MAX_KEY)) if sort.is_descending else (after, MAX_KEY)
     for low, high in key_ranges(session, selection, after=start, before=end, descending=sort.is_descending):
-        found = {**values, "after": low, "before": high, "limit": values["limit"] - len(keys)}
-        keys += [key for (key,) in session.rows(name, found, selection=selection)]
+        span = {"after": low, "before": high, **text_values(selection, after=low, before=high)}
+        found = session.rows(name, {**values, **span, "limit": values["limit"] - len(keys)}, selection=selection)
+        keys += [key for (key,) in found]
         if len(keys) >= values["limit"]:
             break
     return keys

@@ -13,6 +13,7 @@ from backstay.clock import to_text
 from backstay.library.review import ReviewStatus
 from backstay.library.selection import Selection
 from backstay.storage.sql.database import Value
+from backstay.storage.sql.text_search import IndexedSearch
 
 _DIRECT = MappingProxyType(
     {
@@ -80,6 +81,8 @@ def conditions(selection: Selection | None, *, on: Relation = Relation.CONVERSAT
                  WHERE conversations.owner = :owner AND conversations.key = entries.key AND {})"""
     curation = (text.replace("{rows}", on) for text in _curation_conditions(selection, in_range=in_range))
     texts = [text for name, text in _DIRECT.items() if _is_set(selection, name)]
+    if isinstance(selection, IndexedSearch):
+        texts.append("{among_candidates}")
     texts += [*curation, *(text for name, text in own.items() if _is_set(selection, name))]
     if joined := [text for name, text in others.items() if _is_set(selection, name)]:
         texts.append(template.format(" AND ".join(joined)))

@@ -17,6 +17,7 @@ differ, and is searched first. Placeholders of the shared files:
   as a table and the condition that limits it to them.
 - `{unindexed}`: ranges of keys of an owner's conversations that have no exact entry.
 - `{import_ranges}`: the ranges of keys of the conversations that the selected import has stored.
+- `{among_candidates}`: whether the text index says that a conversation may contain the text of a search.
 - `{derived}`: the columns of an entry, derived from the conversation `stored`.
 - `{list:name}`: a query of the elements of a value that is a JSON array.
 - `{indexed_by:index}`: forces SQLite to use this index. It could choose a worse one, since it does not know how many
@@ -32,6 +33,7 @@ PARTS = {
     "{derived}": "derived_columns",
     "{unindexed}": "unindexed",
     "{import_ranges}": "import_ranges",
+    "{among_candidates}": "among_candidates",
 }
 """Placeholders for parts that several statements share, each with the name of its file."""
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)

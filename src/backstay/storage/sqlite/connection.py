@@ -11,6 +11,7 @@ import apsw
 from backstay.errors import StoreBusy, UnsafeSQLite
 from backstay.library import traits
 from backstay.library.selection import contains
+from backstay.storage.sql.text_search import fold
 from backstay.storage.sqlite.errors import translate_errors
 
 BUSY_MS = 30_000
@@ -19,6 +20,7 @@ _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 # SQLite's own LIKE ignores case in A to Z only, and its length() ends at a NUL.
 FUNCTIONS: tuple[tuple[str, Callable[..., Any], int], ...] = (
     ("backstay_contains", contains, 2),
+    ("backstay_folded", fold, 1),
     ("backstay_characters", traits.count_characters, 1),
     ("backstay_model", traits.model_of, 1),
     ("backstay_has_tools", traits.has_tools, 1),

@@ -1,0 +1,2 @@
+-- Return how many rows this connection has changed.
+SELECT total_changes()

@@ -1,0 +1,3 @@
+-- Forget the texts that have left no trace.
+DELETE FROM {schema}.removed_texts
+ WHERE state = 'purging'
