@@ -97,7 +97,7 @@ class SqlConversationIndex(SqlStore):
             if not session.value("has_text_index") or not any(*session.rows("removed_texts")):
                 return False
             if is_first:
-                session.execute("remove_texts", {})
+                _remove_texts(session)
                 session.execute("begin_purge", {})
             before = session.value("count_changes")
             session.execute("purge_texts", {"pages": -_PURGE_PAGES if is_first else _PURGE_PAGES})
@@ -146,8 +146,13 @@ def _fill_texts(session: Session, owner: str, limit: int) -> int:
     if keys:
         if any(*session.rows("removed_texts")):
             # First, as these texts may be former ones of the same conversations.
-            session.execute("remove_texts", {})
+            _remove_texts(session)
         chosen = {"owner": owner, "keys": orjson.dumps(keys).decode()}
         session.execute("index_texts", chosen)
         session.execute("mark_texts", chosen)
     return len(keys)
+
+
+def _remove_texts(session: Session) -> None:
+    session.execute("remove_texts", {})
+    session.execute("mark_removed_texts", {})

@@ -2,7 +2,4 @@
 DELETE FROM {schema}.conversation_text
  WHERE rowid IN (SELECT key
                    FROM {schema}.removed_texts
-                  WHERE state = 'indexed');
-UPDATE {schema}.removed_texts
-   SET state = 'removed'
- WHERE state = 'indexed'
+                  WHERE state = 'indexed')
