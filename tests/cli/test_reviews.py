@@ -64,6 +64,9 @@ def test_reviews_select(within, ids):
     assert _topics(within, "--rating-from", "3") == set()
     assert _topics(within, "--tag", "a", "--tag", "b") == {"Tea"}
     assert _topics(within, "--untagged") == {"Gardens", "Bridges"}
+    assert _topics(within, "--unrated") == {"Gardens", "Cards"}
+    within("conversations", "note", "Ask for a source", ids["Tea"], "--reviewer", "Ann")
+    assert _topics(within, "--note-contains", "SOURCE") == _topics(within, "--reviewed-by", "Ann") == {"Tea"}
     assert [json.loads(line)["topic"] for line in exported.splitlines()] == ["Gardens"]
     assert within("backups", "create", "--rejected", "--json").json["conversationCount"] == 1
     assert within("conversations", "delete", "--rejected", "--yes").out == "1 conversation deleted.\n"
@@ -115,6 +118,7 @@ def test_a_review_is_taken_back(within, ids):
         (["note", "x" * 10_001, "x"], "The note has 10,001 characters, and 10,000 is the maximum; shorten it"),
         (["keep", "--kept", "--rejected"], "No conversation is both kept and rejected; choose one"),
         (["keep", "--untagged", "--tag", "a"], "Untagged conversations have no tags"),
+        (["keep", "--unrated", "--rating-from", "2"], "Unrated conversations have no rating"),
         (["keep", "--job", "topics", "--reviewer", ""], "The name of the reviewer is empty"),
     ],
 )

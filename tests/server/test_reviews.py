@@ -79,6 +79,7 @@ async def test_a_selection_is_reviewed_and_listed(api):
     for query, count in (
         ("status=kept", 2), ("status=unreviewed", 1), ("status=rejected", 0), ("ratingBelow=5", 3), ("ratingFrom=5", 0),
         ("tags=a+b&tags=c", 2), ("tags=a+b&tags=d", 0), ("untagged=true", 1), ("untagged=false", 3),
+        ("unrated=true", 0), ("unrated=false", 3), ("noteContains=x", 0), (f"reviewedBy={ANN}", 3),
     ):  # fmt: skip
         listed = (await api.ann.get(f"/api/conversations?{query}")).json()["conversations"]
         assert len(listed) == count, query

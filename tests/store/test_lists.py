@@ -110,18 +110,24 @@ def _random_selection(chance):
         "rating_from": lambda: chance.choice([1, 3, 5]),
         "rating_below": lambda: chance.choice([2, 4]),
         "tags": lambda: tuple(chance.sample(_TAGS, chance.choice([1, 1, 2]))),
+        "unrated": lambda: True,
+        "reviewed_by": lambda: chance.choice(["Ann", "ann", "Zoë"]),
+        "note_contains": lambda: chance.choice(["GRÜSSE", "köln", "%", "z" * 20]),
         "untagged": lambda: True,
         "ids": lambda: tuple(f"c{chance.randrange(70)}" for _ in range(20)),
     }
     names = chance.sample(list(conditions), chance.choice([1, 1, 2, 3]))
     if "tags" in names and "untagged" in names:
         names.remove("untagged")
+    if "unrated" in names:
+        names = [name for name in names if not name.startswith("rating_")]
     return Selection(**{name: conditions[name]() for name in names})
 
 
 def _random_review(chance):
     tags = chance.sample(_TAGS, chance.choice([0, 0, 1, 2]))
-    return ReviewChange(chance.choice(list(ReviewStatus)), chance.choice([None, 1, 2, 3, 4, 5]), tags=tags)
+    rating, note = chance.choice([None, 1, 2, 3, 4, 5]), chance.choice(["", *_TEXTS])
+    return ReviewChange(chance.choice(list(ReviewStatus)), rating, note, tags=tags)
 
 
 def _in_backup(stored):
@@ -198,7 +204,9 @@ async def test_database_selects_what_the_matcher_does(store, is_indexed, has_tex
         await _fill(store)
 
     for number in range(0, 70, 2):
-        await store.reviews.change(OWNER, _ALL, [f"c{number}"], _random_review(chance), reviewer=None)
+        await store.reviews.change(
+            OWNER, _ALL, [f"c{number}"], _random_review(chance), reviewer=chance.choice([None, "Ann", "Zoë"])
+        )
 
     for _ in range(30):
         await _check(store, _random_selection(chance))

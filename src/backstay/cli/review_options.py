@@ -27,6 +27,13 @@ class ReviewConditionOptions:
         int | None,
         typer.Option(metavar="N", min=MIN_RATING, max=MAX_RATING, help="Only those rated N or higher."),
     ] = None
+    unrated: Annotated[bool, typer.Option("--unrated", help="Only those without a rating.")] = False
+    reviewed_by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only those whose review this reviewer changed last.")
+    ] = None
+    note_contains: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only those whose note contains this; case-insensitive.")
+    ] = None
     tag: Annotated[
         list[str] | None, typer.Option(metavar="T", help="Only those with this tag; repeated: with all of them.")
     ] = None
@@ -38,17 +45,25 @@ class ReviewConditionOptions:
             "status": self._status(),
             "rating_below": self.rating_below,
             "rating_from": self.rating_from,
+            "unrated": self.unrated,
+            "reviewed_by": self.reviewed_by,
+            "note_contains": self.note_contains,
             "tags": tuple(dict.fromkeys(self.tag or ())),
             "untagged": self.untagged,
         }
 
     def as_words(self) -> list[str]:
         """Return the options as words of a command line."""
-        flags = ("unreviewed", "kept", "rejected", "untagged")
-        ratings = (("--rating-below", self.rating_below), ("--rating-from", self.rating_from))
+        flags = ("unreviewed", "kept", "rejected", "unrated", "untagged")
+        values = (
+            ("--rating-below", self.rating_below),
+            ("--rating-from", self.rating_from),
+            ("--reviewed-by", self.reviewed_by),
+            ("--note-contains", self.note_contains),
+        )
         return [
             *(f"--{name}" for name in flags if getattr(self, name)),
-            *(f"{name}={rating}" for name, rating in ratings if rating is not None),
+            *(f"{name}={value}" for name, value in values if value is not None),
             *(f"--tag={tag}" for tag in self.tag or ()),
         ]
 

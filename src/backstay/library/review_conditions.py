@@ -11,6 +11,9 @@ def review_matcher(
     status: ReviewStatus | None,
     rating_below: int | None,
     rating_from: int | None,
+    unrated: bool,
+    reviewer: str | None,
+    note_matches: Callable[[Any], bool] | None,
     tags: Sequence[str],
     untagged: bool,
 ) -> Callable[[Mapping[str, Any]], bool]:
@@ -26,6 +29,9 @@ def review_matcher(
             (status is None or (review.get("status") or ReviewStatus.UNREVIEWED) == status)
             and (rating_below is None or (rating is not None and rating < rating_below))
             and (rating_from is None or (rating is not None and rating >= rating_from))
+            and not (unrated and rating is not None)
+            and (reviewer is None or review.get("reviewer") == reviewer)
+            and (note_matches is None or note_matches(review.get("note")))
             and all(tag in its_tags for tag in tags)
             and not (untagged and its_tags)
         )

@@ -53,6 +53,12 @@ class Selection:
     """A rating that is lower than this; conversations without a rating have none."""
     rating_from: int | None = None
     """A rating that is this or higher."""
+    unrated: bool = False
+    """Whether the conversation has no rating."""
+    reviewed_by: str | None = None
+    """The exact name of who changed the review last."""
+    note_contains: str | None = None
+    """Text that the note contains; case-insensitive."""
     tags: tuple[str, ...] = ()
     """Tags that the conversation has, all of them."""
     untagged: bool = False
@@ -68,6 +74,10 @@ class Selection:
         check_tags(self.tags)
         if self.tags and self.untagged:
             raise SettingsError("Untagged conversations have no tags; select by tags, or untagged ones", setting="tags")
+        if self.unrated and (self.rating_below is not None or self.rating_from is not None):
+            raise SettingsError(
+                "Unrated conversations have no rating; select by rating, or unrated ones", setting="unrated"
+            )
         others = (
             ("job", self.job_id),
             ("search", self.search),
@@ -76,6 +86,8 @@ class Selection:
             ("persona_contains", self.persona_contains),
             ("model", self.model),
             ("import", self.import_id),
+            ("reviewed_by", self.reviewed_by),
+            ("note_contains", self.note_contains),
         )
         # Chained, because there may be a million ids.
         for name, text in chain((("id", conversation_id) for conversation_id in self.ids), others):
@@ -130,14 +142,17 @@ class Selection:
             )
         ids = frozenset(self.ids)
         before, after = (to_text(at) if at is not None else None for at in (self.created_before, self.created_after))
-        search, topic, persona = (
+        search, topic, persona, note = (
             text.casefold() if text is not None else None
-            for text in (self.search, self.topic_contains, self.persona_contains)
+            for text in (self.search, self.topic_contains, self.persona_contains, self.note_contains)
         )
         review_matches = review_matcher(
             status=self.status,
             rating_below=self.rating_below,
             rating_from=self.rating_from,
+            unrated=self.unrated,
+            reviewer=self.reviewed_by,
+            note_matches=None if note is None else lambda text: contains(text, note),
             tags=self.tags,
             untagged=self.untagged,
         )
@@ -172,7 +187,9 @@ class Selection:
 
 _UNSET = {field.name: field.default for field in fields(Selection) if field.name not in ("ids", "everything")}
 _TRAITS = ("min_turns", "max_turns", "min_characters", "max_characters", "model", "has_tools")
-_OF_CURATION = ("status", "rating_below", "rating_from", "tags", "untagged", "edited")
+_OF_CURATION = (
+    "status", "rating_below", "rating_from", "unrated", "reviewed_by", "note_contains", "tags", "untagged", "edited",
+)  # fmt: skip
 
 
 def _is_edited(document: Mapping[str, Any]) -> bool:

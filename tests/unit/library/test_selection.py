@@ -46,6 +46,7 @@ def test_half_of_a_surrogate_pair_selects_nothing(conditions):
         ({"rating_from": 6}, "The rating_from must be a whole number from 1 to 5"),
         ({"rating_from": True}, "The rating_from must be a whole number from 1 to 5"),
         ({"tags": ("a\x00",)}, "has a line break or a control character"),
+        ({"unrated": True, "rating_below": 3}, "Unrated conversations have no rating"),
         ({"tags": ("a",), "untagged": True}, "Untagged conversations have no tags"),
     ],
 )

@@ -83,6 +83,11 @@ class Conditions(BaseModel):
     )
     rating_below: Annotated[int, Field(gt=MIN_RATING, le=MAX_RATING)] | None = None
     rating_from: Rating | None = Field(None, description="A rating that is this or higher.")
+    unrated: bool = Field(False, description="Whether only conversations without a rating are selected.")
+    reviewed_by: Annotated[Text, Field(max_length=MAX_NAME)] | None = Field(
+        None, description="The exact name of who changed the review last."
+    )
+    note_contains: _Part | None = Field(None, description="Part of the note of the review; case-insensitive.")
     tags: Tags = Field([], description="Tags that the conversation has, all of them.")
     untagged: bool = Field(False, description="Whether only conversations without tags are selected.")
     edited: bool = Field(False, description="Whether only those are selected that were edited.")

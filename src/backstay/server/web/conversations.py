@@ -76,7 +76,13 @@ class ListFilters(BaseModel):
     status: Annotated[ReviewStatus | None, EmptyIsNone] = None
     rating_from: Annotated[int | None, EmptyIsNone, Field(alias="ratingFrom")] = None
     rating_below: Annotated[int | None, EmptyIsNone, Field(alias="ratingBelow")] = None
+    unrated: bool = False
+    reviewed_by: Annotated[
+        Annotated[Text, Field(max_length=MAX_NAME)] | None, EmptyIsNone, Field(alias="reviewedBy")
+    ] = None
+    note: Annotated[Annotated[Text, Field(max_length=MAX_SEARCH)] | None, EmptyIsNone] = None
     tag: Annotated[Annotated[Text, Field(max_length=MAX_TAG)] | None, EmptyIsNone] = None
+    untagged: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -124,7 +130,11 @@ class ListFilters(BaseModel):
             "status": self.status,
             "rating_from": self.rating_from,
             "rating_below": self.rating_below,
+            "unrated": self.unrated or None,
+            "reviewed_by": self.reviewed_by,
+            "note_contains": self.note,
             "tags": (self.tag,) if self.tag is not None else None,
+            "untagged": self.untagged or None,
             "edited": self.edited or None,
         }
         return {name: value for name, value in conditions.items() if value is not None}

@@ -113,6 +113,12 @@ def _curation_conditions(selection: Selection, *, in_range: bool) -> Iterator[st
         yield _fill(reviewed, _REVIEWS, "found.rating < :rating_below")
     if selection.rating_from is not None:
         yield _fill(reviewed, _REVIEWS, "found.rating >= :rating_from")
+    if selection.unrated:
+        yield _fill(_NOT_REVIEWED, _REVIEWS, "found.rating IS NOT NULL")
+    if selection.reviewed_by is not None:
+        yield _fill(reviewed, _REVIEWS, "found.reviewer = :reviewed_by")
+    if selection.note_contains is not None:
+        yield _fill(reviewed, _REVIEWS, "{contains:found.note,note_contains}")
     for number, _ in enumerate(selection.tags):
         yield _fill(reviewed, _TAGS, f"found.tag = :tag_{number}")
     if selection.untagged:
@@ -145,9 +151,10 @@ def selection_values(owner: str, selection: Selection) -> dict[str, Value]:
         "status": selection.status,
         "rating_below": selection.rating_below,
         "rating_from": selection.rating_from,
+        "reviewed_by": selection.reviewed_by,
         **{f"tag_{number}": tag for number, tag in enumerate(selection.tags)},
     }
-    for name in ("search", "topic_contains", "persona_contains"):
+    for name in ("search", "topic_contains", "persona_contains", "note_contains"):
         text = getattr(selection, name)
         values |= {name: text.casefold() if text is not None else None, f"{name}_text": text}
     return values
