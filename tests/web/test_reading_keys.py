@@ -272,3 +272,25 @@ async def test_hostile_texts_are_read_as_texts(browser, server):
     assert [review["status"] for review in reviews] == ["rejected"] * (len(topics) - 1) + ["unreviewed"]
     assert [review["note"].replace("\r\n", "\n") for review in reviews] == shown
     assert seen.everything == []
+
+
+async def test_a_selection_spans_pages_until_it_is_reviewed(browser, server):
+    """The list says how many selected conversations another page has, and selects none once they were reviewed."""
+    _import(server, _rows("span", 60))
+    async with page_of(browser, server) as (page, seen):
+        await page.goto("/conversations?topic=span&sort=oldest")
+        await page.get_by_label("Select span 3", exact=True).check()
+        await page.get_by_role("link", name="Next page").click()
+        await page.get_by_text("1 conversation selected, 1 not on this page").wait_for()
+        await page.get_by_label("Select span 52", exact=True).check()
+        await page.get_by_text("2 conversations selected, 1 not on this page").wait_for()
+        await page.get_by_role("button", name="Keep").click()
+        await page.get_by_text("2 conversations reviewed.").wait_for()
+        await page.get_by_text("No conversations selected").wait_for()
+        await page.get_by_label("Select span 53", exact=True).check()
+        await page.reload()  # with the result in its address
+        await page.get_by_text("1 conversation selected").wait_for()
+    kept = server.client.get("/api/conversations?status=kept&topicContains=span").json()["conversations"]
+
+    assert {conversation["id"] for conversation in kept} == {"span3", "span52"}
+    assert seen.everything == []

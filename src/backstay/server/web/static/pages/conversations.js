@@ -2,10 +2,13 @@
 
 import "../pre-delete-backup.js";
 import { Client, isOutOfContact } from "../client.js";
-import { formatCount, printedId } from "../dom.js";
+import { formatCount, formatNumber, printedId } from "../dom.js";
 import { listAfter } from "./list_after.js";
 import { followNew } from "./new_conversations.js";
 import { Selection, idOf } from "./selection.js";
+import { loadList, storeList } from "../stored_list.js";
+
+const REVIEWING_KEY = "backstay-reviewing"; // the review that a button of this page has requested, if any
 
 const form = document.querySelector("[data-selecting]");
 const dialog = document.querySelector("pre-delete-backup");
@@ -20,6 +23,9 @@ if (form === null) {
 }
 
 function enhance(page) {
+  // What was reviewed is selected no longer; but once only, since the page with the result may be loaded again.
+  if (document.querySelector("[data-reviewed]") !== null && loadList(REVIEWING_KEY).length > 0) Selection.forget();
+  storeList(REVIEWING_KEY, []);
   const selection = new Selection(page.dataset);
   const boxes = [...page.querySelectorAll("input[name=id]")];
   const [all, status, match, clear, remove, again, send] = ["all", "selected", "match", "clear", "delete", "again", "export"].map((name) => page.querySelector(`[data-${name}]`));
@@ -38,7 +44,8 @@ function enhance(page) {
     const here = boxes.filter((box) => box.checked).length;
     all.checked = here === boxes.length;
     all.indeterminate = here > 0 && here < boxes.length;
-    status.textContent = selection.isEverything ? "All matching conversations are selected" : count === 0 ? "No conversations selected" : `${formatCount(count, "conversation")} selected`;
+    const elsewhere = count === here ? "" : `, ${formatNumber(count - here)} not on this page`;
+    status.textContent = selection.isEverything ? "All matching conversations are selected" : count === 0 ? "No conversations selected" : `${formatCount(count, "conversation")} selected${elsewhere}`;
     clear.hidden = count === 0;
     for (const button of [remove, again, ...reviewing]) button.disabled = count === 0;
     send.textContent = count === 0 ? exportAll : "Export";
@@ -74,6 +81,8 @@ function enhance(page) {
     }
     draw();
   });
+
+  for (const button of reviewing) button.addEventListener("click", () => storeList(REVIEWING_KEY, [button.value]));
 
   // The form sends the selection of all pages, not only the boxes of this page.
   page.addEventListener("formdata", (event) => {
