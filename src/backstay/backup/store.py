@@ -4,7 +4,7 @@ There is one protocol per phase. A method that changes conversations changes the
 transaction.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from backstay.backup.backup import Backup, BackupItem, SealedFile
 from backstay.backup.key_set import KeySet
 from backstay.backup.restore_plan import RestorePlan, RestoreResult
 from backstay.backup.storage_identity import StorageIdentity
+from backstay.library.archived_recipe import ArchivedRecipe
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, RelatedRowCount
 from backstay.library.record import Document, Record
@@ -37,6 +38,13 @@ class Snapshot(Protocol):
 
     def chunks(self) -> AsyncGenerator[Sequence[Record]]:
         """Yield the selected conversations in storage order, in chunks. May be called once."""
+        ...
+
+    async def recipes(self, job_ids: Collection[str]) -> Sequence[ArchivedRecipe]:
+        """Return the revisions of the recipes of these jobs, and of jobs that made their conversations again.
+
+        May be called after the last chunk.
+        """
         ...
 
 

@@ -193,13 +193,14 @@ class BackupWriter:
             finally:
                 if recording is not None:
                     await recording
+            recipes = await snapshot.recipes(summary.job_ids)
         if not summary.conversations:
             raise EmptySelection("No conversation is selected, so there is nothing to back up")
         if request.plan_digest is not None and summary.digest != request.plan_digest:
             raise PlanOutdated(
                 "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
-        await asyncio.to_thread(lambda: part_file.write(archive.tail()))
+        await asyncio.to_thread(lambda: part_file.write(archive.tail(recipes)))
         await asyncio.to_thread(part_file.sync)
         return SealedFile(summary.conversations, summary.turns, archive.content_bytes, part_file.size, part_file.sha256)
 
@@ -265,6 +266,7 @@ class _FileSummary:
     def __init__(self) -> None:
         self.conversations = 0
         self.turns = 0
+        self.job_ids: set[str] = set()
         self._sha = hashlib.sha256()
 
     @property
@@ -275,6 +277,7 @@ class _FileSummary:
         turns = sum(record.turns for record in records)
         self.conversations += len(records)
         self.turns += turns
+        self.job_ids.update(record.job_id for record in records if record.job_id is not None)
         self._sha.update(b"".join([plan_line(record.id, record.turns, record.related) for record in records]))
         return turns
 

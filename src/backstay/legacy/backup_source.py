@@ -2,7 +2,17 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, closing
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +22,7 @@ from backstay.errors import InputError, InputUnreadable
 from backstay.legacy.backup_file import LegacyFile, open_first
 from backstay.legacy.conversion import convert_row, to_record
 from backstay.legacy.value_rules import parse_time
+from backstay.library.archived_recipe import ArchivedRecipe
 from backstay.library.record import Document, Record
 
 T = TypeVar("T")
@@ -90,6 +101,9 @@ class _Snapshot:
                 yield records
         if sha.digest() != self._digest:
             raise InputUnreadable("its file was changed while it was read; try again")
+
+    async def recipes(self, job_ids: Collection[str]) -> Sequence[ArchivedRecipe]:
+        return ()
 
     def _documents(self) -> Generator[list[Document]]:
         chunk: list[Document] = []

@@ -6,8 +6,10 @@ After decompression a file is one JSON object with one conversation per line:
     {…},
     {…}
     ],
-    "related":{},
+    "related":{},"recipes":[…],
     "integrity":{"conversations":2,"turns":16,"sha256":"…"}}
+
+The recipes are on the line of `related`, which readers that know no recipes hash without reading it.
 
 The SHA-256 is computed over the SHA-256s of all lines before the last, each without its trailing comma and line break.
 The SHA-256 of a conversation's line also serves to compare it with the snapshot, so no line is hashed twice.
@@ -24,6 +26,7 @@ import orjson
 import zstandard
 
 from backstay.errors import BackupDamaged, BackupTooNew, BackupUnreachable, NotABackup
+from backstay.library.archived_recipe import RECIPES, ArchivedRecipe, read_recipes, recipes_to_json
 from backstay.library.curation import split_curation
 from backstay.library.prefetch import prefetch
 
@@ -37,7 +40,7 @@ _LINES_PER_GROUP = 32  # few enough that the joined bytes fit into memory freed 
 _MAX_WINDOW_BYTES = 128 * 1024 * 1024  # zstd's own default limit
 _CONVERSATIONS_END = b"],\n"
 CONVERSATIONS_START = b'"conversations":['
-_RELATED = b'"related":{},\n'
+_RELATED = b'"related":{}'
 _INTEGRITY = b'"integrity":'
 _AFTER_CONVERSATIONS = re.compile(rb'(\],\n)(.*,\n)"integrity":(.*)\}\n')
 
@@ -130,11 +133,13 @@ class ArchiveWriter:
         self._turns += turns
         return b"".join(blocks), digests
 
-    def tail(self) -> bytes:
-        self._sha.update(_digest(_CONVERSATIONS_END) + _digest(_RELATED))
+    def tail(self, recipes: Sequence[ArchivedRecipe] = ()) -> bytes:
+        named = b',"%s":%s' % (RECIPES.encode(), recipes_to_json(recipes)) if recipes else b""
+        related = _RELATED + named + b",\n"
+        self._sha.update(_digest(_CONVERSATIONS_END) + _digest(related))
         integrity = {"conversations": self._conversations, "turns": self._turns, "sha256": self._sha.hexdigest()}
         last = _INTEGRITY + orjson.dumps(integrity) + b"}\n"
-        return self._compress(b"\n" + _CONVERSATIONS_END + _RELATED + last) + self._compressor.flush()
+        return self._compress(b"\n" + _CONVERSATIONS_END + related + last) + self._compressor.flush()
 
     def _compress(self, data: bytes) -> bytes:
         self.content_bytes += len(data)
@@ -154,6 +159,8 @@ class ArchiveReader:
         self._may_have_more = True
         """Whether another conversation may follow: none was read yet, or the last one ended with a comma."""
         self.content_bytes = 0
+        self.recipes: Sequence[ArchivedRecipe] = ()
+        """The recipes that the conversations name; known after the last batch."""
         self.manifest = Manifest.from_line(self._first_line())
 
     def batches(self) -> Iterator[list[HashedLine]]:
@@ -225,6 +232,7 @@ class ArchiveReader:
             raise BackupDamaged("The integrity record of the backup cannot be read; it cannot be used") from error
         if not is_same:
             raise BackupDamaged("The backup differs from its integrity record; it was changed or is damaged")
+        self.recipes = _read_recipes(related)
 
     def _read_tail(self) -> bytes:
         """Return what follows the conversations, up to a length that no backup has."""
@@ -243,6 +251,15 @@ class ArchiveReader:
 def _without_curation(file_line: bytes, digest: bytes) -> HashedLine:
     line, curation = split_curation(file_line)
     return line, digest if curation is None else sha256(line).digest(), curation
+
+
+def _read_recipes(related: bytes) -> Sequence[ArchivedRecipe]:
+    if related.startswith(_RELATED + b",\n"):
+        return ()
+    try:
+        return read_recipes(orjson.loads(b"{" + related.removesuffix(b",\n") + b"}").get(RECIPES, []))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BackupDamaged("A recipe in the backup is not what was backed up; it cannot be used") from error
 
 
 def _not_a_backup() -> NotABackup:

@@ -1,18 +1,23 @@
 """Reads the library as it is at one moment, while others write. Implements `backup.store.Snapshot`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
 
+import orjson
+
 from backstay.backup.key_set import KeySet
 from backstay.backup.store import Snapshot, UserColumns
+from backstay.clock import to_text
+from backstay.library.archived_recipe import ArchivedRecipe
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.conversation_records import StoredColumns, read_by_keys, read_selected
 from backstay.storage.sql.curation import Curations
-from backstay.storage.sql.database import Database
+from backstay.storage.sql.database import Database, Session
+from backstay.storage.sql.times import from_micros
 
 T = TypeVar("T")
 
@@ -33,6 +38,8 @@ class SqlSnapshot:
         self.database_kind = ""
         self.columns: UserColumns = {}
         self._records: Iterator[list[Record]] = iter(())
+        self._session: Session | None = None
+        self._owner = ""
 
     async def chunks(self) -> AsyncGenerator[Sequence[Record]]:
         next_chunk = self._submit(self._read_chunk)
@@ -42,6 +49,21 @@ class SqlSnapshot:
                 yield chunk
         finally:
             await asyncio.gather(next_chunk, return_exceptions=True)
+
+    async def recipes(self, job_ids: Collection[str]) -> Sequence[ArchivedRecipe]:
+        return await self._submit(lambda: self._read_recipes(sorted(job_ids)))
+
+    def _read_recipes(self, job_ids: Sequence[str]) -> Sequence[ArchivedRecipe]:
+        if self._session is None or not job_ids:
+            return ()
+        # A job is named twice if both it and what made its conversations again are.
+        rows = dict.fromkeys(
+            row for row in self._session.select_many("recipes_of_jobs", [(name,) for name in job_ids], self._owner)
+        )
+        return [
+            ArchivedRecipe(job_id, number, fingerprint, to_text(from_micros(created_at)), orjson.loads(recipe))
+            for job_id, number, fingerprint, created_at, recipe in rows
+        ]
 
     def _read_chunk(self) -> Sequence[Record]:
         chunk: list[Record] = []
@@ -56,6 +78,7 @@ class SqlSnapshot:
     async def begin(self, owner: str, selection: Selection | KeySet) -> None:
         def begin() -> None:
             session = self._stack.enter_context(self._database.snapshot())
+            self._session, self._owner = session, owner
             # From this first read on, the session sees the database as it is now.
             columns = StoredColumns.from_session(session)
             self.database_kind, self.columns = session.kind, columns.as_mapping()
