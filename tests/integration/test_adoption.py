@@ -699,7 +699,7 @@ BEGIN
 END
 $$;
 DROP TABLE backstay.conversation_tags, backstay.conversation_reviews, backstay.conversation_versions;
-DROP TABLE backstay.replacements, backstay.regenerations;
+DROP TABLE backstay.replacements, backstay.regenerations, backstay.kept_recipes;
 ALTER TABLE backstay.backup_items DROP curation_digest, DROP late_curation;
 DROP TABLE backstay.recipe_revisions, backstay.input_blocks;
 DROP INDEX backstay.items_deleted;

@@ -1,5 +1,6 @@
 """Backups hold the revisions of the recipes that made their conversations."""
 
+import asyncio
 import io
 import json
 
@@ -7,7 +8,7 @@ import orjson
 import pytest
 import zstandard
 
-from backstay import Backstay, Recipe, Selection
+from backstay import Backstay, Conversation, Recipe, Selection, Turn
 from backstay.errors import BackupDamaged
 from backstay.library import archive, archived_recipe
 from backstay.library.archive import ArchiveReader, ArchiveWriter, decompress
@@ -16,6 +17,7 @@ from support.data.conversations import items
 from support.fakes.processors import Writer
 from support.fakes.provider import ProviderServer
 from support.stores.library import ALL
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("K1", "K2")
 
@@ -169,3 +171,136 @@ async def test_an_import_of_a_file_with_recipes(library, tmp_path):
         async with Backstay.open(tmp_path / f"{number}.db") as other:
             await other.conversations.import_file(source)
             assert await other.conversations.count(ALL) == 5
+
+
+async def _origins(library):
+    """Return the models of the recipes of each conversation, by its id."""
+    found = {}
+    async for stored in library.conversations.export(ALL):
+        history = await library.regenerations.history(stored.id)
+        found[stored.id] = [(each.job_id, each.revision, each.recipe["model"]) for each in history.recipes]
+    return found
+
+
+async def _kept(path):
+    return await asyncio.to_thread(ask, path, "SELECT job_id, number FROM kept_recipes ORDER BY job_id, number")
+
+
+async def test_a_restore_into_a_library_with_the_job_changes_no_recipe(library, path):
+    """Where the job has the same revisions, a restore keeps nothing: each conversation's recipe is that of the job."""
+    before = await _origins(library)
+    deleted = await library.conversations.delete(ALL)
+
+    await library.backups.restore(deleted.backup_id)
+
+    assert sorted(map(tuple, before.values())) == [
+        (),
+        *[(("job", 1, "small"),)] * 2,
+        *[(("job", 2, "large"),)] * 2,
+    ]
+    assert await _origins(library) == before
+    assert await _kept(path) == []
+
+
+async def test_a_restore_after_the_job_was_discarded_keeps_its_recipes(library, path):
+    """After the job was discarded with its recipes, a restore brings them back next to its conversations."""
+    before = await _origins(library)
+    deleted = await library.conversations.delete(ALL)
+    await library.batches.discard("job")
+
+    await library.backups.restore(deleted.backup_id)
+    await library.conversations.delete(ALL)
+    await library.backups.restore(deleted.backup_id)
+
+    assert await _origins(library) == before
+    assert await _kept(path) == [("job", 1), ("job", 2)]
+
+
+async def test_without_kept_recipes(library, monkeypatch):
+    """The control: if a restore kept no recipes, conversations would name a revision that nobody knows."""
+    monkeypatch.setattr("backstay.storage.sql.restores.keep_recipes", lambda *_: None)
+    deleted = await library.conversations.delete(ALL)
+    await library.batches.discard("job")
+
+    await library.backups.restore(deleted.backup_id)
+
+    assert set(map(tuple, (await _origins(library)).values())) == {()}
+
+
+async def test_a_restore_refuses_a_recipe_that_fits_its_changed_fingerprint(library):
+    """A restore compares the file with the recorded hash before it keeps a recipe, and otherwise restores nothing."""
+    deleted = await library.conversations.delete(ALL)
+    file = await _file(library, deleted.backup_id)
+    file.write_bytes(_with_model(file.read_bytes(), "tampered", with_fingerprint=True))
+
+    with pytest.raises(BackupDamaged, match="is not the one that was verified"):
+        await library.backups.restore(deleted.backup_id)
+
+    assert await library.conversations.count(ALL) == 0
+
+
+@pytest.mark.parametrize("is_reformatted", [False, True], ids=["as written", "reformatted"])
+async def test_recipes_travel_through_libraries(library, tmp_path, is_reformatted):
+    """An import into another library keeps the recipes, and so does an import of that library's backup into a third."""
+    before, source = await _origins(library), library
+    for number in range(2):
+        backup = await source.backups.create(ALL)
+        file = await _file(source, backup.id)
+        if is_reformatted:
+            text = json.loads(b"".join(decompress(io.BytesIO(file.read_bytes()))))
+            file = tmp_path / f"{number}.json"
+            file.write_text(json.dumps(text, indent=1))
+        other = await Backstay.open(tmp_path / f"{number}.db").__aenter__()
+        await other.conversations.import_file(file)
+        if source is not library:
+            await source.__aexit__(None, None, None)
+        source = other
+
+        assert await _origins(source) == before
+    await source.__aexit__(None, None, None)
+
+
+async def test_another_recipe_under_the_same_number_is_kept_too(library, provider, tmp_path):
+    """A library whose own job has another recipe under the number keeps it, and shows both: its own one first."""
+    backup = await library.backups.create(Selection(job_id="job"))
+    async with Backstay.open(tmp_path / "other.db") as other:
+        await other.batches.create("job", [{"id": "x", "topic": "x"}], _recipe(provider, "their own"))
+        await other.conversations.import_file(await _file(library, backup.id))
+
+        assert [dict(each.recipe)["model"] for each in await other.batches.revisions("job")] == ["their own"]
+        origins = set(map(tuple, (await _origins(other)).values()))
+        assert origins == {(("job", 1, "their own"), ("job", 1, "small")), (("job", 2, "large"),)}
+
+
+async def test_an_import_refuses_a_changed_recipe(library, tmp_path):
+    """A reformatted backup whose recipe does not fit its fingerprint is refused, and nothing is imported."""
+    backup = await library.backups.create(ALL)
+    whole = json.loads(b"".join(decompress(io.BytesIO((await _file(library, backup.id)).read_bytes()))))
+    whole["recipes"][0]["recipe"]["model"] = "tampered"
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(whole, indent=1))
+
+    async with Backstay.open(tmp_path / "other.db") as other:
+        with pytest.raises(BackupDamaged, match="A recipe in the backup is not what was backed up"):
+            await other.conversations.import_file(changed)
+        assert await other.conversations.count(ALL) == 0
+
+
+@pytest.mark.parametrize(
+    "generation",
+    [
+        *({"recipe_revision": number} for number in (True, 0, -1, "1", 2**63, None)),
+        {"recipe_revision": 1, "job_id": "\0"},
+        {"recipe_revision": 1, "job_id": ["job"]},
+        "none",
+    ],
+)
+async def test_metadata_that_names_no_revision(library, tmp_path, generation):
+    """Metadata is the user's to write, so a name that no revision can have finds none and raises nothing."""
+    metadata = {"generation": generation, "job_id": "job"}
+    row = Conversation([Turn("user", "Hi")], id="mine", metadata=metadata).to_dict()
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    await library.conversations.import_file(tmp_path / "rows.jsonl")
+
+    assert "generation" in (await library.conversations.show("mine")).metadata
+    assert (await library.regenerations.history("mine")).recipes == ()

@@ -1,9 +1,10 @@
 """Opening of backup files for verification, download and restore."""
 
+import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import orjson
@@ -16,6 +17,7 @@ from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import ArchivedConversation, RecordedItems, RecordStore, ToRows
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
 from backstay.library.archive import ArchiveReader, Manifest, decompress
+from backstay.library.archived_recipe import ArchivedRecipe
 from backstay.library.curation import append_curation, curation_digest
 from backstay.library.prefetch import prefetch
 from backstay.library.record import digest_of_document
@@ -36,6 +38,7 @@ class OpenBackup:
 
     backup: Backup
     file: BinaryIO
+    _recipes: list[ArchivedRecipe] = field(default_factory=list, init=False)
 
     @property
     def size(self) -> int:
@@ -95,8 +98,22 @@ class OpenBackup:
                     raise BackupDamaged(f"Conversation {number + 1:,} of the backup cannot be read") from error
             position += len(lines)
             yield batch
+        self._recipes[:] = reader.recipes
         if position != self.backup.conversations:
             raise BackupDamaged(f"{self.backup.id} holds {position:,} conversations of {self.backup.conversations:,}")
+
+    def recipes(self) -> Sequence[ArchivedRecipe]:
+        """Return the recipes of the file, once its conversations were read. Blocks.
+
+        Raises BackupDamaged: the file is not the one that was verified, so a recipe may have been changed with it.
+        """
+        if self._recipes:
+            sha = hashlib.sha256()
+            for block in self.read_range(0, self.size):
+                sha.update(block)
+            if sha.digest() != self.backup.file_sha256:
+                raise BackupDamaged(f"The file of {self.backup.id} is not the one that was verified")
+        return self._recipes
 
     def _verify(self, conversation: ArchivedConversation, item: BackupItem | None) -> ArchivedConversation:
         is_same = item is not None and item.id == conversation.id and _has_digest(conversation, item.digest)

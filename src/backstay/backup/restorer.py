@@ -100,9 +100,9 @@ def _report_to(listener: Listener | None, backup: Backup) -> Callable[[int], Non
 async def _source(opened: OpenBackup, selection: Selection | None) -> RestoreSource:
     manifest = await asyncio.to_thread(opened.manifest)
     if selection is None or not selection.check().is_narrowed:
-        return RestoreSource(opened.backup, manifest.columns, opened.conversations, is_whole=True)
+        return RestoreSource(opened.backup, manifest.columns, opened.conversations, opened.recipes, is_whole=True)
     selected = _SelectedConversations(opened, selection)
-    return RestoreSource(opened.backup, manifest.columns, selected.read, is_whole=False)
+    return RestoreSource(opened.backup, manifest.columns, selected.read, opened.recipes, is_whole=False)
 
 
 class _SelectedConversations:

@@ -139,6 +139,11 @@ class RestoreSource:
     backup: Backup
     columns: UserColumns
     conversations: BackupConversations
+    recipes: Callable[[], Sequence[ArchivedRecipe]]
+    """Returns the recipes of the file, once its conversations were read.
+
+    Raises BackupDamaged if the file is not the one that was verified.
+    """
     is_whole: bool
     """Whether the whole backup is restored, which undoes its delete, finished or not."""
 

@@ -257,9 +257,10 @@ def _read_recipes(related: bytes) -> Sequence[ArchivedRecipe]:
     if related.startswith(_RELATED + b",\n"):
         return ()
     try:
-        return read_recipes(orjson.loads(b"{" + related.removesuffix(b",\n") + b"}").get(RECIPES, []))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BackupDamaged("A recipe in the backup is not what was backed up; it cannot be used") from error
+        entries = orjson.loads(b"{" + related.removesuffix(b",\n") + b"}").get(RECIPES, [])
+    except orjson.JSONDecodeError as error:
+        raise BackupDamaged("The recipes of the backup cannot be read; it cannot be used") from error
+    return read_recipes(entries)
 
 
 def _not_a_backup() -> NotABackup:

@@ -10,7 +10,10 @@ from typing import Any
 import orjson
 
 from backstay.clock import from_text
+from backstay.errors import BackupDamaged
 from backstay.library.canonical_json import digest_of
+from backstay.library.conversation import text_fault
+from backstay.library.provenance import MAX_REVISION
 
 RECIPES = "recipes"
 """The key of the recipes in a backup's file."""
@@ -29,6 +32,11 @@ class ArchivedRecipe:
     created_at: str
     recipe: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """Its identity: two libraries may have different recipes under one job and number."""
+        return self.job_id, self.revision, self.fingerprint
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as an entry of a backup's file."""
         return {
@@ -45,7 +53,9 @@ class ArchivedRecipe:
         job_id, revision, recipe = entry["job_id"], entry["revision"], entry["recipe"]
         if not isinstance(job_id, str) or type(revision) is not int or not isinstance(recipe, dict):
             raise TypeError
-        if entry.keys() != _KEYS or revision < 1 or digest_of(recipe) != entry["fingerprint"]:
+        if entry.keys() != _KEYS or digest_of(recipe) != entry["fingerprint"]:
+            raise ValueError
+        if not 0 < revision <= MAX_REVISION or text_fault(job_id) is not None:
             raise ValueError
         from_text(entry["created_at"])
         return cls(job_id, revision, entry["fingerprint"], entry["created_at"], recipe)
@@ -57,7 +67,10 @@ def recipes_to_json(recipes: Sequence[ArchivedRecipe]) -> bytes:
 
 
 def read_recipes(entries: Any) -> list[ArchivedRecipe]:
-    """Return the recipes of a file. Raises KeyError, TypeError or ValueError like `ArchivedRecipe.from_dict`."""
-    if not isinstance(entries, list):
-        raise TypeError
-    return [ArchivedRecipe.from_dict(entry) for entry in entries]
+    """Return the recipes of a file. Raises BackupDamaged if one of them is none, or was changed."""
+    try:
+        if not isinstance(entries, list):
+            raise TypeError
+        return [ArchivedRecipe.from_dict(entry) for entry in entries]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BackupDamaged("A recipe in the backup is not what was backed up; it cannot be used") from error

@@ -11,12 +11,29 @@ PARAMETERS = "parameters"
 GENERATION = "generation"
 """The key of how the conversation was made: by which model or processor, with which settings, in which attempt."""
 _KEYS = frozenset((PARAMETERS, GENERATION))
+MAX_REVISION = 2**63 - 1
+"""The largest integer of a database, while metadata and files may hold anything."""
 _USAGE = ("tokens_in", "tokens_out")
 
 
 def describes_origin_only(metadata: Mapping[str, Any]) -> bool:
     """Return whether metadata has nothing but the origin of the conversation."""
     return metadata.keys() <= _KEYS
+
+
+def named_revision(job_id: str | None, metadata: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return the job and the number of the revision of its recipe that made a conversation; None if it names none.
+
+    The job that made it again is in its metadata, and so is one whose item has another result.
+    """
+    generation = metadata.get(GENERATION)
+    if not isinstance(generation, dict):
+        return None
+    maker = generation.get("job_id") or job_id or metadata.get("job_id")
+    number = generation.get("recipe_revision")
+    if not isinstance(maker, str) or "\x00" in maker or type(number) is not int or not 0 < number <= MAX_REVISION:
+        return None
+    return maker, number
 
 
 def _usage(conversation: "Conversation") -> Mapping[str, int] | None:

@@ -9,6 +9,7 @@ from backstay.batch.job import Job
 from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.progress import TokenCounts
 from backstay.errors import CannotRegenerate
+from backstay.library.archived_recipe import ArchivedRecipe
 from backstay.library.deletion import DeletePlan
 from backstay.library.id_text import quoted_id
 
@@ -145,3 +146,5 @@ class ConversationHistory:
     made_again_from: Replacement | None = None
     replaced_by: Replacement | None = None
     """What replaced it the last time. It may have been restored since."""
+    recipes: Sequence[ArchivedRecipe] = ()
+    """The recipe that made it; several, if a backup brought another one for the same job and revision."""

@@ -161,6 +161,16 @@ class ReplacementOut(ApiObject):
         return cls.model_validate(replacement) if replacement is not None else None
 
 
+class OriginRecipeOut(ApiObject):
+    """A recipe that made a conversation: a revision of that of a job, which need not be in this library."""
+
+    job_id: str
+    revision: int
+    fingerprint: str
+    recipe: dict[str, Any]
+    created_at: Moment
+
+
 class ConversationOut(ApiObject):
     """A whole conversation. `tools` are the definitions of the tools that the model could call.
 
@@ -169,6 +179,9 @@ class ConversationOut(ApiObject):
 
     If it was made again, `madeAgainFrom` is the one that it replaced. If it was replaced itself, and restored since,
     `replacedBy` is the one that had taken its place.
+
+    `recipes` has the recipe that made it, if it says which one and a job or a backup has it. It has several if a backup
+    brought another recipe for the same job and revision than the library has.
     """
 
     id: str | None
@@ -186,6 +199,7 @@ class ConversationOut(ApiObject):
     turns: list[TurnOut]
     made_again_from: ReplacementOut | None
     replaced_by: ReplacementOut | None
+    recipes: list[OriginRecipeOut]
 
     @classmethod
     def from_conversation(cls, conversation: Conversation, history: ConversationHistory | None = None) -> Self:
@@ -206,6 +220,7 @@ class ConversationOut(ApiObject):
             turns=[TurnOut.from_turn(turn, number) for number, turn in enumerate(conversation.turns, start=1)],
             made_again_from=ReplacementOut.from_replacement(history.made_again_from),
             replaced_by=ReplacementOut.from_replacement(history.replaced_by),
+            recipes=[OriginRecipeOut.model_validate(recipe) for recipe in history.recipes],
         )
 
 

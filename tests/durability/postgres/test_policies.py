@@ -26,7 +26,7 @@ async def owned(url, tmp_path, monkeypatch):
                 connection.execute(statement)
 
     tables = "conversations turns jobs items item_inputs input_blocks attempts workers backups backup_items"
-    tables += " meta receipts migrations adopted recipe_revisions regenerations replacements"
+    tables += " meta receipts migrations adopted recipe_revisions regenerations replacements kept_recipes"
     tables += " conversation_reviews conversation_tags conversation_versions"
     execute(
         f"CREATE ROLE {role} LOGIN PASSWORD '{word}'",

@@ -22,7 +22,7 @@ _ALL = Selection(everything=True)
 _CURATION = ("conversation_reviews", "conversation_tags", "conversation_versions")
 _OWNED = (
     *("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items"),
-    *("input_blocks", "recipe_revisions", "regenerations", "replacements", *_CURATION),
+    *("input_blocks", "recipe_revisions", "regenerations", "replacements", "kept_recipes", *_CURATION),
 )
 _CURATED = """
     INSERT INTO backstay.conversation_reviews (conversation_key, owner, reviewed_at)
@@ -34,6 +34,8 @@ _CURATED = """
 _MADE_AGAIN = """
     INSERT INTO backstay.regenerations (job_key, owner, source_job_key, source_job_id, backup_id)
     SELECT key, owner, key, id, 'backup-1-a' FROM backstay.jobs;
+    INSERT INTO backstay.kept_recipes (owner, job_id, number, fingerprint, recipe, created_at)
+    SELECT owner, id, key, 'f', '{}', created_at FROM backstay.jobs;
     INSERT INTO backstay.replacements (job_key, position, owner, old_id, row_version)
     SELECT job_key, position, owner, 'c1', '' FROM backstay.items"""
 _HIDDEN = (

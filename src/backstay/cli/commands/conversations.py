@@ -19,6 +19,7 @@ from backstay.limits import MAX_LIST_ENTRIES
 from backstay.other_owners import OwnedKind
 
 if TYPE_CHECKING:
+    from backstay.library.archived_recipe import ArchivedRecipe
     from backstay.library.conversation import Conversation
     from backstay.library.lists import ConversationSummary
     from backstay.library.review import Review
@@ -145,6 +146,7 @@ def _format_lines(conversation: "Conversation", history: "ConversationHistory") 
         ("created", conversation.created_at and format_time(conversation.created_at)),
         ("replaced", history.made_again_from and _format_replacement(history.made_again_from)),
         ("restored", history.replaced_by and f"was replaced by {printed_id(history.replaced_by.new_id)}"),
+        *(("recipe", _format_recipe(recipe)) for recipe in history.recipes),
         *(("metadata", f"{name}={_as_text(value)}") for name, value in conversation.metadata.items()),
         *(_review_fields(conversation.review) if conversation.review is not None else ()),
     )
@@ -159,6 +161,10 @@ def _format_lines(conversation: "Conversation", history: "ConversationHistory") 
 def _format_replacement(replacement: "Replacement") -> str:
     held = f", which {replacement.backup_id} holds" if replacement.backup_id is not None else ", which was deleted"
     return f"{printed_id(replacement.old_id)}{held}"
+
+
+def _format_recipe(recipe: "ArchivedRecipe") -> str:
+    return f"revision {recipe.revision} of {printed_id(recipe.job_id)}: {_as_text(dict(recipe.recipe))}"
 
 
 def _as_text(value: object) -> str:

@@ -21,6 +21,7 @@ from backstay.errors import (
     SettingsError,
 )
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, VERSION, ArchiveReader, decompress
+from backstay.library.archived_recipe import RECIPES, ArchivedRecipe, read_recipes
 from backstay.library.batches import split_by_size
 from backstay.library.curation import append_curation
 from backstay.library.id_text import id_fault
@@ -95,6 +96,7 @@ class ImportSource:
         self._text_bytes = 0
         """An upper bound of the bytes of text in the chunks yielded so far."""
         self._rows_without_id = 0
+        self.recipes: list[ArchivedRecipe] = []  # of the backups read so far
 
     def close(self) -> None:
         """Release the copy of standard input. Idempotent."""
@@ -138,6 +140,7 @@ class ImportSource:
         self._bad_rows.restart()
         self._bad_rows.has_several_files = len(files) > 1
         self._text_bytes = self._rows_without_id = 0
+        self.recipes.clear()
         empty: InputEmpty | None = None
         has_rows = False
         for path in files:
@@ -181,8 +184,7 @@ class ImportSource:
             raise self.origin.from_os_error(error) from error
 
     def _read_file(self, file: BinaryIO, kind: FileKind) -> Iterator[Sequence[ImportedConversation]]:
-        head = file.read(_HEAD_BYTES)
-        file.seek(0)
+        head = _head_of(file)
         first, blocks = self._expand(file, head)
         if _is_backup(first):
             return self._read_object(first, blocks, to_stream(blocks))
@@ -214,17 +216,18 @@ class ImportSource:
 
     def _read_member(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
         member = JsonMember(InputText.open(stream, self.origin), "conversations", shape_error=_SHAPE_ERROR)
-        row = None
+        row, others = None, member.others
         for row in member.rows():
-            _check_version(member.others)
+            _check_version(others)
             # Only a backup of Backstay, reformatted by another program, has this key.
-            if "backupId" in member.others:
+            if "backupId" in others:
                 yield self._to_conversation(row, read_backup_row(row, self.origin), is_exact=True)
             else:
                 yield from self._read_row(row, self.origin)
-        _check_version(member.others)
+        _check_version(others)
         if row is None:
             raise self.origin.empty()
+        self.recipes += read_recipes(others.get(RECIPES, [])) if "backupId" in others else ()
 
     def _read_rows(self, file: BinaryIO, kind: FileKind) -> Iterator[ImportedConversation]:
         origin, row = replace(self.origin, bad_rows=self._bad_rows), None
@@ -250,15 +253,22 @@ class ImportSource:
         return self._prepare(ImportedConversation(row.line, document, is_exact, row.size, curation))
 
     def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
-        line = 1
-        for entries in ArchiveReader(blocks, max_line_bytes=MAX_RECORD_BYTES).batches():
-            texts = [append_curation(text, curation) for text, _, curation in entries]
+        line, reader = 1, ArchiveReader(blocks, max_line_bytes=MAX_RECORD_BYTES)
+        for entries in reader.batches():
+            texts = (append_curation(text, curation) for text, _, curation in entries)
             yield [self._from_backup(text, number) for number, text in enumerate(texts, start=line + 1)]
             line += len(entries)
+        self.recipes += reader.recipes
 
     def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
         return self._to_conversation(row, read_backup_row(row, self.origin), is_exact=True)
+
+
+def _head_of(file: BinaryIO) -> bytes:
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    return head
 
 
 def _check_version(others: Mapping[str, Any]) -> None:

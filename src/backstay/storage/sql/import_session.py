@@ -28,6 +28,7 @@ from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.conversation_records import StoredColumns, find_by_ids, put, rows_maker
 from backstay.storage.sql.curation import Curations
 from backstay.storage.sql.database import Row, Session
+from backstay.storage.sql.kept_recipes import keep_recipes
 from backstay.storage.sql.times import from_micros
 
 _ID_BATCH = 100  # ids that are requested together
@@ -90,6 +91,7 @@ class ImportSession:
         if self._strict and self._report.refused:
             raise self._report.refusal("nothing was imported", path=self._source.name)
         self._record()
+        keep_recipes(self._session, self._owner, self._source.recipes)
         return replace(
             self._count,
             import_id=self._import_id,

@@ -2,18 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import orjson
 
 from backstay.backup.backup import Backup, BackupItem
 from backstay.backup.key_set import KeySet
 from backstay.batch.item import NewItem
 from backstay.batch.job import Job
 from backstay.batch.store import StagedJob
+from backstay.library.archived_recipe import ArchivedRecipe
+from backstay.library.provenance import named_revision
+from backstay.library.record import metadata_as_dict, metadata_from_line
 from backstay.library.selection import Selection
 from backstay.regeneration.plan import ConversationHistory, Replacement
 from backstay.regeneration.store import Candidate, PlannedReplacement
 from backstay.storage.sql.backup_records import items_from
+from backstay.storage.sql.conversation_records import StoredColumns, find_by_ids
 from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.input_blocks import StoredInput, stored_inputs
+from backstay.storage.sql.kept_recipes import find_recipes
 from backstay.storage.sql.leases import fence
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.times import from_micros
@@ -84,7 +92,11 @@ class SqlRegenerations(SqlStore):
         await self._database.write(set_backup)
 
     async def history(self, owner: str, conversation_id: str) -> ConversationHistory:
-        return await self._database.read(lambda s: history_of(s, owner, conversation_id), owner=owner)
+        def history(session: Session) -> ConversationHistory:
+            recipes = _recipes_of(session, owner, conversation_id)
+            return replace(history_of(session, owner, conversation_id), recipes=recipes)
+
+        return await self._database.read(history, owner=owner)
 
     async def replaced_ids(self, owner: str, backup_id: str) -> Sequence[str]:
         values = {"owner": owner, "backup_id": backup_id}
@@ -104,6 +116,15 @@ def history_of(session: Session, owner: str, conversation_id: str) -> Conversati
         next((each for each in all_ if each.new_id == conversation_id), None),
         next((each for each in all_ if each.old_id == conversation_id), None),
     )
+
+
+def _recipes_of(session: Session, owner: str, conversation_id: str) -> Sequence[ArchivedRecipe]:
+    columns = StoredColumns.from_session(session, related=False)
+    record = find_by_ids(session, owner, [conversation_id], columns).get(conversation_id)
+    if record is None:
+        return ()
+    name = named_revision(record.job_id, metadata_as_dict(metadata_from_line(orjson.loads(record.line)["metadata"])))
+    return () if name is None else find_recipes(session, owner, [name])
 
 
 def _candidates(session: Session, owner: str, keys: Sequence[int]) -> list[Candidate]:

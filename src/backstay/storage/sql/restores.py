@@ -35,6 +35,7 @@ from backstay.storage.sql.conversation_records import (
 from backstay.storage.sql.curation import NO_CURATION, Curations
 from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state
+from backstay.storage.sql.kept_recipes import keep_recipes
 from backstay.storage.sql.times import from_micros, now_micros
 
 _NO_ITEMS = ItemKeySet()
@@ -172,6 +173,7 @@ class RestoreSession:
             self._compare(self._related.note(restored))
             count += len(conversations)
             on_progress(count)
+        keep_recipes(self._session, self._backup.owner, self._source.recipes())
         for table in BUILT_IN_TABLES:
             self._session.tables.advance(table)
         for restored in self._related.run(lambda: self._source.conversations(recorded, _no_rows)):

@@ -6,18 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
 
-import orjson
-
 from backstay.backup.key_set import KeySet
 from backstay.backup.store import Snapshot, UserColumns
-from backstay.clock import to_text
 from backstay.library.archived_recipe import ArchivedRecipe
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.conversation_records import StoredColumns, read_by_keys, read_selected
 from backstay.storage.sql.curation import Curations
 from backstay.storage.sql.database import Database, Session
-from backstay.storage.sql.times import from_micros
+from backstay.storage.sql.kept_recipes import recipes_of_jobs
 
 T = TypeVar("T")
 
@@ -56,14 +53,7 @@ class SqlSnapshot:
     def _read_recipes(self, job_ids: Sequence[str]) -> Sequence[ArchivedRecipe]:
         if self._session is None or not job_ids:
             return ()
-        # A job is named twice if both it and what made its conversations again are.
-        rows = dict.fromkeys(
-            row for row in self._session.select_many("recipes_of_jobs", [(name,) for name in job_ids], self._owner)
-        )
-        return [
-            ArchivedRecipe(job_id, number, fingerprint, to_text(from_micros(created_at)), orjson.loads(recipe))
-            for job_id, number, fingerprint, created_at, recipe in rows
-        ]
+        return recipes_of_jobs(self._session, self._owner, job_ids)
 
     def _read_chunk(self) -> Sequence[Record]:
         chunk: list[Record] = []

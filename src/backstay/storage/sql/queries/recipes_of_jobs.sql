@@ -1,4 +1,5 @@
--- Return the revisions of the recipes of these jobs, and of the jobs that made their conversations again.
+-- Return the revisions of the recipes of these jobs, of the jobs that made their conversations again, and all recipes
+-- that came from backups: what made a conversation again elsewhere is no job here.
 WITH requested (job_id) AS ({rows:text}),
      named (job_key) AS (
          SELECT jobs.key
@@ -13,4 +14,8 @@ SELECT jobs.id, revisions.number, revisions.fingerprint, revisions.created_at, r
   FROM named
   JOIN {schema}.jobs ON jobs.key = named.job_key
   JOIN {schema}.recipe_revisions AS revisions ON revisions.job_key = named.job_key
- ORDER BY jobs.key, revisions.number
+ UNION
+SELECT job_id, number, fingerprint, created_at, recipe
+  FROM {schema}.kept_recipes
+ WHERE owner = :1
+ ORDER BY 1, 2, 3
