@@ -407,25 +407,36 @@ def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
 
 
 def test_a_restore_shows_its_plan(within, backstay, library):
-    """A restore plan counts new, identical and conflicting conversations; a conflict needs --on-conflict."""
+    """A restore plan counts new, identical and conflicting conversations, and says what --on-conflict would do."""
     backup = within("conversations", "delete", "c00001", "c00002", "c00003", "--yes", "--json").json["backupId"]
     within("backups", "restore", backup, "c00001", "c00002")
     _sql(backstay, "UPDATE conversations SET topic = 'other' WHERE id = 'c00002'")
 
     plan = within("backups", "restore", backup, "--dry-run")
+    skipping = within("backups", "restore", backup, "--dry-run", "--on-conflict", "skip")
+    replacing = within("backups", "restore", backup, "--dry-run", "--on-conflict", "replace")
     refused = within("backups", "restore", backup)
     unasked = within("backups", "restore", backup, "--on-conflict", "replace")
     ended = within("backups", "restore", backup, "--on-conflict", "replace", "--yes")
 
     assert plan.out.splitlines() == [
-        "1 conversation would be restored.",
+        "Nothing would be restored with --on-conflict fail, because of a conflict.",
         "1 is already stored, unchanged.",
         "1 is in conflict:",
         "  c00002: is stored with other content",
     ]
+    assert [dry.out.splitlines()[::2] for dry in (skipping, replacing)] == [
+        ["1 conversation would be restored.", "1 is in conflict, and would be skipped:"],
+        [
+            "2 conversations would be restored.",
+            "1 is in conflict, and what is stored would be backed up and replaced:",
+        ],
+    ]
     assert "conversation 'c00002' exists with other content; --on-conflict skip" in refused.one_line_error()
     assert (unasked.code, "--yes" in unasked.one_line_error()) == (2, True)
-    assert ended.out == f"{backup}: 2 conversations restored, 1 was already stored, 1 conversation replaced.\n"
+    assert (
+        ended.out == f"{backup}: 2 conversations restored, 1 of them in place of a stored one, 1 was already stored.\n"
+    )
     assert _exported(within, backstay) == library
 
 

@@ -26,7 +26,7 @@ def test_conversations_are_made_again(within, made):
     assert "Export them with: backstay conversations export --job topics -o" in again.err
     assert set(new.values()).isdisjoint(made.values())
     assert undone.code == 0
-    assert "2 conversations replaced" in undone.out
+    assert "2 conversations restored, 2 of them in place of stored ones" in undone.out
     assert _ids(within) == made
 
 

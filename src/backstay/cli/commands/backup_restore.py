@@ -37,7 +37,9 @@ async def restore(
             help="On a conflict: restore nothing, skip those in conflict, or back up and replace what is stored."
         ),
     ] = RestoreConflictPolicy.FAIL,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be restored.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be restored, with this --on-conflict.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Restore the conversations of a backup, or those selected: all of them or none.
@@ -56,7 +58,7 @@ async def restore(
     backstay = await session.open()
     if dry_run:
         plan = await backstay.backups.plan_restore(backup, selection)
-        session.out.print_result(lambda: schemas.RestorePlanOut.from_plan(plan), *_format_plan(plan))
+        session.out.print_result(lambda: schemas.RestorePlanOut.from_plan(plan), *_format_plan(plan, on_conflict))
         return
     if on_conflict is RestoreConflictPolicy.REPLACE and not yes:
         plan = await backstay.backups.plan_restore(backup, selection)
@@ -71,15 +73,28 @@ async def restore(
     await update_index(backstay)
 
 
-def _format_plan(plan: "RestorePlan") -> "Iterator[str]":
-    yield f"{format_count(plan.new, 'conversation')} would be restored."
-    if plan.unlinked:
+def _format_plan(plan: "RestorePlan", on_conflict: RestoreConflictPolicy) -> "Iterator[str]":
+    is_refused = bool(plan.conflicts) and (
+        on_conflict is RestoreConflictPolicy.FAIL
+        or (on_conflict is RestoreConflictPolicy.REPLACE and any(each.kind == "busy" for each in plan.listed_conflicts))
+    )
+    replaces = on_conflict is RestoreConflictPolicy.REPLACE
+    if is_refused:
+        yield f"Nothing would be restored with --on-conflict {on_conflict}, because of a conflict."
+    else:
+        restored = plan.new + (plan.conflicts if replaces else 0)
+        yield f"{format_count(restored, 'conversation')} would be restored."
+    if plan.unlinked and not is_refused:
         yield f"{plan.unlinked:,} of them would stay unlinked: {_UNLINKED_REASON}."
     if plan.identical:
         are = "is already stored, unchanged" if plan.identical == 1 else "are already stored, unchanged"
         yield f"{plan.identical:,} {are}."
     if plan.conflicts:
-        yield f"{plan.conflicts:,} {'is' if plan.conflicts == 1 else 'are'} in conflict:"
+        is_or_are = "is" if plan.conflicts == 1 else "are"
+        end = ""
+        if not is_refused:
+            end = ", and what is stored would be backed up and replaced" if replaces else ", and would be skipped"
+        yield f"{plan.conflicts:,} {is_or_are} in conflict{end}:"
         for conflict in plan.listed_conflicts[:_MAX_SHOWN_CONFLICTS]:
             yield f"  {printed_id(conflict.id)}: {_format_conflict(conflict)}"
         if plan.conflicts > _MAX_SHOWN_CONFLICTS:
@@ -109,11 +124,12 @@ def print_outcome(invocation: Invocation, out: Output, result: "RestoreResult") 
 
 def _format_result(result: "RestoreResult") -> "Iterator[str]":
     were, them = "was" if result.identical == 1 else "were", "it" if result.relinked == 1 else "them"
+    stored = "a stored one" if result.replaced == 1 else "stored ones"
     clauses = (
         (True, f"{format_count(result.restored, 'conversation')} restored"),
+        (result.replaced, f"{result.replaced:,} of them in place of {stored}"),
         (result.identical, f"{result.identical:,} {were} already stored"),
         (result.skipped, f"{result.skipped:,} skipped because of a conflict"),
-        (result.replaced, f"{format_count(result.replaced, 'conversation')} replaced"),
         (result.relinked, f"{format_count(result.relinked, 'item')} linked to {them} again"),
         (result.related, f"{format_count(result.related, 'related row')} with them"),
     )
