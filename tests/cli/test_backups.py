@@ -406,6 +406,24 @@ def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
     assert ended.out.startswith(f"expired      {old}")
 
 
+def test_a_missing_file_is_mentioned(within, library, tmp_path):
+    """A backup whose file is gone is listed and shown with that, since nothing can be restored from it."""
+    backup = within("conversations", "delete", "c00001", "--yes", "--json").json["backupId"]
+    whole = within("backups", "list").out
+    (file,) = tmp_path.rglob(f"{backup}.json.zst")
+    aside = file.rename(tmp_path / "aside")
+
+    listed, shown = within("backups", "list"), within("backups", "show", backup)
+    missing = within("backups", "list", "--json").json["backups"][0]["fileMissing"]
+    aside.rename(file)
+
+    assert "file missing" not in whole
+    assert f"{backup}\tverified, file missing, deleted\t" in listed.out
+    assert "file missing" in shown.out
+    assert missing is True
+    assert within("backups", "list").out == whole
+
+
 def test_a_restore_shows_its_plan(within, backstay, library):
     """A restore plan counts new, identical and conflicting conversations, and says what --on-conflict would do."""
     backup = within("conversations", "delete", "c00001", "c00002", "c00003", "--yes", "--json").json["backupId"]

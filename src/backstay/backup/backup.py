@@ -64,6 +64,8 @@ class Backup:
     deleted: int
     changed: int
     gone: int
+    is_file_missing: bool = False
+    """Whether its file is not where it was written. `list` and `show` look for it, on the machine that wrote it."""
 
     @property
     def is_delete_unfinished(self) -> bool:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 
-from backstay.backup.backup import Backup, Listener
+from backstay.backup.backup import Backup, BackupState, Listener
 from backstay.backup.locations import BackupLocations
 from backstay.backup.reader import BackupReader, OpenBackup
 from backstay.backup.store import RecordStore
+from backstay.errors import SettingsError
 
 
 class BackupInspection:
@@ -30,7 +32,8 @@ class BackupInspection:
             before: Return only backups older than the one with this `key`.
             limit: How many to return at most.
         """
-        return await self._store.backups(self._owner, include_removed=include_removed, before=before, limit=limit)
+        backups = await self._store.backups(self._owner, include_removed=include_removed, before=before, limit=limit)
+        return [await self._with_file_state(backup) for backup in backups]
 
     async def with_unfinished_delete(self) -> Sequence[Backup]:
         """Return the backups of deletes that have begun and not ended."""
@@ -38,7 +41,16 @@ class BackupInspection:
 
     async def show(self, backup_id: str) -> Backup:
         """Return one backup. Raises BackupNotFound."""
-        return await self._store.backup(self._owner, backup_id)
+        return await self._with_file_state(await self._store.backup(self._owner, backup_id))
+
+    async def _with_file_state(self, backup: Backup) -> Backup:
+        if backup.state not in (BackupState.VERIFIED, BackupState.DAMAGED) or self._folders.is_elsewhere(backup):
+            return backup
+        try:
+            folder = await self._folders.for_backup(backup)
+        except SettingsError:  # without a folder there is nowhere to look
+            return backup
+        return replace(backup, is_file_missing=not folder.has(backup.id))
 
     async def path_for(self, backup: Backup) -> Path:
         """Return the path of a backup's file, which may have been removed."""

@@ -29,7 +29,8 @@ class BackupFolderOut(ApiObject):
 class BackupOut(ApiObject):
     """A backup. `expiresAt` is null while the backup is being written, or while its delete is unfinished.
 
-    `damagedAt` is when it was found damaged; null if it is not damaged.
+    `damagedAt` is when it was found damaged; null if it is not damaged. `fileMissing` is whether its file is not where
+    it was written, whatever its state; on another machine it is false.
     """
 
     backup_id: str
@@ -46,6 +47,7 @@ class BackupOut(ApiObject):
     verified_at: Moment | None
     damaged_at: Moment | None
     expires_at: Moment | None
+    file_missing: bool
     deletion: BackupDeleteOut | None
 
     @classmethod
@@ -65,6 +67,7 @@ class BackupOut(ApiObject):
             verified_at=backup.verified_at,
             damaged_at=backup.damaged_at,
             expires_at=backup.expires_at,
+            file_missing=backup.is_file_missing,
             deletion=BackupDeleteOut.model_validate(backup) if backup.deletion is not None else None,
         )
 

@@ -208,6 +208,8 @@ def _format_state(backup: "Backup") -> str:
     state = str(backup.state)
     if backup.state == "damaged" and backup.damaged_at is not None:
         state += f" since {format_time(backup.damaged_at)}"
+    if backup.is_file_missing:
+        state += ", file missing"
     return f"{state}, {backup.deletion}" if backup.deletion is not None else state
 
 

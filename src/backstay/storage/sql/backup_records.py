@@ -1,7 +1,7 @@
 """Reads the records of backups, and changes their states. Implements `backup.store.RecordStore`."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState
@@ -13,7 +13,7 @@ from backstay.storage.sql.times import MICROSECOND, from_micros, now_micros, to_
 DROP_BATCH_ITEMS = 5_000
 """Items of a backup that are deleted in one step."""
 
-_FIELDS = [field.name for field in fields(Backup)]
+_FIELDS = [field.name for field in fields(Backup) if field.default is MISSING]  # the others are no columns
 _TIMES = ("expires_at", "first_seen_expired_at", "created_at", "verified_at", "damaged_at", "removed_at")
 
 
