@@ -180,6 +180,46 @@ async def test_a_killed_change_is_completed_by_the_next(path, when):
     }
 
 
+_STATEMENTS = 5
+"""How many statements a step of `_killed_review` writes with."""
+
+
+async def _killed_at(path, when):
+    """Return how many conversations have no review, a part of it, and all of it, after a change died."""
+    async with Backstay.open(path) as backstay:
+        await _fill(backstay, 2 * _STEP)
+    await asyncio.to_thread(_kill, path, when)
+    async with Backstay.open(path) as backstay:
+        reviews = await _reviews(backstay)
+    whole = ("kept", 4, "note", ("a", "b"))
+    none = sum(review is None for review in reviews)
+    done = sum(
+        review is not None and (review.status, review.rating, review.note, review.tags) == whole for review in reviews
+    )
+    return none, len(reviews) - none - done, done
+
+
+@pytest.mark.parametrize("number", range(1, 2 * _STATEMENTS + 1))
+async def test_killed_at_a_statement_no_review_is_in_part(path, number):
+    """A change that is killed at any of its statements leaves whole steps: no review lacks its tags or its rating."""
+    steps = (number - 1) // _STATEMENTS
+
+    assert await _killed_at(path, f"statement:{number}") == ((2 - steps) * _STEP, 0, steps * _STEP)
+
+
+async def test_reviews_in_pieces_would_be_noticed(path):
+    """Control: if each statement were committed by itself, a kill would leave reviews without their tags."""
+    _, in_part, _ = await _killed_at(path, f"piece:{_STATEMENTS - 1}")
+
+    assert in_part == _STEP
+
+
+async def test_a_change_has_no_more_statements_than_are_killed(path):
+    """The change of the killed processes writes with exactly as many statements as the tests kill it at."""
+    with pytest.raises(AssertionError, match="0 == -9"):
+        await _killed_at(path, f"statement:{2 * _STATEMENTS + 1}")
+
+
 def _kill(path, when):
     killed = subprocess.run(
         [sys.executable, "-m", "integration._killed_review", str(path), when],
