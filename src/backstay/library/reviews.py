@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from backstay.errors import ConversationNotFound, SettingsError
@@ -14,6 +14,7 @@ from backstay.library.store import ConversationStore
 from backstay.remedy import Remedy
 
 _STEP_CONVERSATIONS = 500  # of one transaction, in which other writers wait
+_READ_CONVERSATIONS = 20 * _STEP_CONVERSATIONS  # that are looked up together, which may read the whole index of lists
 _MAX_BREAK_SECONDS = 0.05
 _MAX_NAMED_IDS = 10
 
@@ -105,30 +106,33 @@ class Reviews:
         parts = list(selection.split(_STEP_CONVERSATIONS))
         for part in parts:
             await self._store.refuse_too_many_tags(self._owner, part, change)
-        changed, unchanged = 0, 0
+        changed, unchanged, seconds = 0, 0, 0.0
+        async for part, ids in self._steps(parts):
+            # Other writers poll for the lock.
+            await asyncio.sleep(min(seconds, _MAX_BREAK_SECONDS))
+            started = time.monotonic()
+            try:
+                step = await self._store.change(self._owner, part, ids, change, reviewer=reviewer, expected=expected)
+            except SettingsError as error:
+                raise error.with_message(
+                    f"{error.message}; {changed:,} of the others were changed before, and the rest was not",
+                    **error.context,
+                ) from error
+            seconds = time.monotonic() - started
+            changed, unchanged = changed + step.changed, unchanged + step.unchanged
+            if on_progress is not None:
+                on_progress(changed + unchanged)
+        return ReviewChangeResult(changed, unchanged)
+
+    async def _steps(self, parts: Sequence[Selection]) -> AsyncIterator[tuple[Selection, Sequence[str]]]:
+        """Yield the ids of the conversations of one transaction each, with the selection that they are from."""
         for part in parts:
             after: int | None = 0
             while after is not None:
-                rows = await self._store.selected(self._owner, part, after=after, limit=_STEP_CONVERSATIONS)
-                after = rows[-1].key if len(rows) == _STEP_CONVERSATIONS else None
-                started = time.monotonic()
-                ids = [row.id for row in rows]
-                try:
-                    step = await self._store.change(
-                        self._owner, part, ids, change, reviewer=reviewer, expected=expected
-                    )
-                except SettingsError as error:
-                    raise error.with_message(
-                        f"{error.message}; {changed:,} of the others were changed before, and the rest was not",
-                        **error.context,
-                    ) from error
-                changed, unchanged = changed + step.changed, unchanged + step.unchanged
-                if on_progress is not None:
-                    on_progress(changed + unchanged)
-                if after is not None:
-                    # Other writers poll for the lock.
-                    await asyncio.sleep(min(time.monotonic() - started, _MAX_BREAK_SECONDS))
-        return ReviewChangeResult(changed, unchanged)
+                rows = await self._store.selected(self._owner, part, after=after, limit=_READ_CONVERSATIONS)
+                after = rows[-1].key if len(rows) == _READ_CONVERSATIONS else None
+                for start in range(0, len(rows), _STEP_CONVERSATIONS):
+                    yield part, [row.id for row in rows[start : start + _STEP_CONVERSATIONS]]
 
     async def _refuse_missing(self, selection: Selection) -> None:
         if not selection.ids:

@@ -8,6 +8,7 @@ import apsw.ext
 import pytest
 
 import backstay
+from backstay.library.selection import Selection
 from backstay.storage.sql.statement_files import PARTS
 from backstay.storage.sqlite import queries
 from backstay.storage.sqlite.connection import FUNCTIONS
@@ -75,6 +76,16 @@ def test_items_in_one_state_are_found_without_looking_at_all(schema, name, index
 
     assert any(f"USING INDEX {index} " in step for step in plan), plan
     assert not any(step.endswith("items USING PRIMARY KEY (job_key=?)") for step in plan)
+
+
+def test_conditions_of_chosen_ids_are_checked_one_by_one(schema):
+    """Which of some ids meet a condition is looked up for each of them, and not for each with every one that does."""
+    text = queries.selecting_query("still_selected", Selection(ids=("a", "b"), max_turns=2))
+
+    plan = [row[3] for row in schema.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(re.findall(r":(\w+)", text)))]
+
+    assert any("conversation_index USING PRIMARY KEY (owner=? AND key=?)" in step for step in plan), plan
+    assert any(step.endswith("conversations_by_id (owner=? AND id=?)") for step in plan), plan
 
 
 @pytest.mark.parametrize("name", sorted(_NAMES - _DEFINITIONS))

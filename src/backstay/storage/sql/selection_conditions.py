@@ -75,6 +75,8 @@ def conditions(selection: Selection | None, *, on: Relation = Relation.CONVERSAT
         return ""
     own, others = _OF_CONVERSATIONS, _OF_ENTRIES
     template = "key IN (SELECT key FROM {{entries}} AND {})"
+    if selection.ids:  # SQLite would look up each of these ids with each of those keys
+        template = "EXISTS (SELECT 1 FROM {{entries}} AND entries.key = conversations.key AND {})"
     if on is Relation.ENTRIES:
         own, others = _OF_ENTRIES, _OF_CONVERSATIONS
         template = """EXISTS (SELECT 1 FROM {{schema}}.conversations
