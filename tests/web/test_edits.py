@@ -299,7 +299,7 @@ async def test_all_edited_conversations_are_selected(browser, server):
         await page.goto("/conversations?persona=none")
         await page.goto("/conversations")
         await page.get_by_text("More filters").click()
-        await page.get_by_label("Edited only").check()
+        await page.get_by_label("Edited", exact=True).check()
         await page.get_by_role("button", name="Search").click()
         await page.wait_for_url("**edited=true*")
         await page.get_by_role("button", name="Select all matching conversations").click()

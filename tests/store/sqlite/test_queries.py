@@ -79,7 +79,7 @@ def test_items_in_one_state_are_found_without_looking_at_all(schema, name, index
 
 
 def test_conditions_of_chosen_ids_are_checked_one_by_one(schema):
-    """Which of some ids meet a condition is looked up for each of them, and not for each with every one that does."""
+    """The condition of chosen ids is looked up once for each of them, whatever number of conversations meets it."""
     text = queries.selecting_query("still_selected", Selection(ids=("a", "b"), max_turns=2))
 
     plan = [row[3] for row in schema.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(re.findall(r":(\w+)", text)))]

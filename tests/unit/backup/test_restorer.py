@@ -33,6 +33,9 @@ class _Opened:
     def conversations(self, recorded, to_rows, matches=lambda document: True):
         yield [document["id"] for document in _DOCUMENTS if matches(document)]
 
+    def recipes(self):
+        return []
+
 
 class _Fakes:
     """All that a restore uses. It records what was done, and reads the conversations that it would restore."""
